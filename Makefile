@@ -1,0 +1,73 @@
+# The front door: thin names for what CMakePresets.json and the scripts in tools/ do. On Debian every
+# target installs the packages it needs first (tools/install-packages.sh); `make PACKAGES=no ...`
+# leaves the system alone.
+
+PRESET ?= dev
+PREFIX ?= /usr/local
+TESTS ?=
+JOBS ?= $(shell nproc)
+PACKAGES ?= yes
+
+build := build/$(PRESET)
+sources = $(shell find include src tests examples bench tools -name '*.cpp' -o -name '*.h')
+packages = @PACKAGES=$(PACKAGES) tools/install-packages.sh
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
+	@echo
+	@echo "Variables: PRESET=$(PRESET) TESTS=<regular expression> PREFIX=$(PREFIX) JOBS=$(JOBS)"
+
+demo:  ## build the command line tool and let it show what it can do
+	$(packages) build demo
+	@$(MAKE) --no-print-directory build-tool
+	build/tool/tools/weir/weir demo
+
+test:  ## build all and run all tests of PRESET (dev); TESTS= selects by name
+	$(packages) build test $(filter clang,$(PRESET))
+	cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --parallel $(JOBS)
+	rm -f $(build)/test-results/*
+	ctest --preset $(PRESET) --parallel $(JOBS) $(if $(TESTS),--tests-regex '$(TESTS)')
+
+asan:  ## the tests under the address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory test PRESET=asan
+
+tsan:  ## the tests under the thread sanitizer
+	@$(MAKE) --no-print-directory test PRESET=tsan
+
+clang:  ## the tests, compiled by Clang 16
+	@$(MAKE) --no-print-directory test PRESET=clang
+
+bench:  ## measure; see docs/performance.md
+	$(packages) build test bench
+	cmake --preset release
+	cmake --build --preset release --parallel $(JOBS)
+	python3 bench/run.py
+
+tidy:  ## clang-tidy over the library, the tool and the examples
+	$(packages) build test clang lint
+	cmake --preset clang
+	run-clang-tidy-16 -quiet -p build/clang -j $(JOBS) '^$(CURDIR)/(src|tools|examples)/'
+
+format:  ## rewrite all C++ files in the style of .clang-format
+	$(packages) lint
+	clang-format-16 -i $(sources)
+
+format-check:  ## fail if `make format` would change something
+	$(packages) lint
+	clang-format-16 --dry-run --Werror $(sources)
+
+install:  ## install the library, headers and tool under PREFIX
+	$(packages) build
+	@$(MAKE) --no-print-directory build-tool
+	cmake --install build/tool --prefix $(PREFIX)
+
+build-tool:
+	cmake --preset tool
+	cmake --build --preset tool --parallel $(JOBS)
+
+clean:  ## remove build/
+	rm -rf build
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test asan tsan clang bench tidy format format-check install build-tool clean

@@ -1,0 +1,12 @@
+// The smallest program that needs the headers, the library and what the library needs.
+
+#include <weir/weir.h>
+
+#include <iostream>
+
+int main() {
+  weir::EventLoop loop;
+  loop.call_soon([&] { loop.stop(); });
+  loop.run_forever();
+  std::cout << weir::version() << '\n';
+}
