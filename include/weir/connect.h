@@ -1,0 +1,150 @@
+#pragma once
+
+#include <weir/address.h>
+#include <weir/event_loop.h>
+#include <weir/export.h>
+#include <weir/future.h>
+#include <weir/protocol.h>
+#include <weir/transport.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace weir::inline v0 {
+
+/// What an opener gives: the transport, and the protocol its factory made.
+template <class P = BaseProtocol>
+struct Connection {
+  Transport transport;
+  std::shared_ptr<P> protocol;
+};
+
+/// A host and a port to bind to before connecting.
+struct LocalAddress {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+struct ConnectOptions {
+  AddressFamily family = AddressFamily::unspecified;
+  int protocol = 0;
+  /// AI_NUMERICHOST and so on.
+  int flags = 0;
+  /// Bind to this first; only entries of the same family are tried for each address. [N6]
+  std::optional<LocalAddress> local_addr{};
+  /// Race the addresses: start the next one this long after the one before. [N8]
+  std::optional<std::chrono::nanoseconds> happy_eyeballs_delay{};
+  /// Reorder the addresses by family, that many of the first one first; 1 if racing. [N7]
+  std::optional<std::size_t> interleave{};
+  /// Fail with an AggregateError of all errors, also when there is only one. [N5]
+  bool all_errors = false;
+  /// A connected stream socket to use instead of an address; the transport then owns it. [N10]
+  std::optional<int> sock{};
+};
+
+namespace detail {
+
+/// How an opener reports back: one of the two is called, once, from the loop.
+struct ConnectSink {
+  UniqueFunction<void(Transport)> connected;
+  UniqueFunction<void(std::exception_ptr)> failed;
+};
+
+/// Starts connecting; what it returns cancels that.
+WEIR_API FutureState::CancelHook start_connecting(EventLoop& loop, ProtocolFactory make_protocol,
+                                                  std::optional<std::string> host,
+                                                  std::optional<std::uint16_t> port,
+                                                  ConnectOptions options, ConnectSink sink);
+WEIR_API FutureState::CancelHook start_accepted(EventLoop& loop, ProtocolFactory make_protocol,
+                                                int socket, ConnectSink sink);
+
+/// Runs `start(factory, sink)` and makes a future of its outcome.
+template <class Factory, class Start>
+auto open_stream(EventLoop& loop, Factory&& factory, Start&& start) {
+  using P = ProtocolOf<std::decay_t<Factory>>;
+  Future<Connection<P>> future(loop);
+  auto made = std::make_shared<std::shared_ptr<P>>();
+  ProtocolFactory make = [made, factory = std::decay_t<Factory>(std::forward<Factory>(factory))]() mutable {
+    auto protocol = make_protocol_of(factory());
+    *made = std::move(protocol.typed);
+    return std::move(protocol.any);
+  };
+  ConnectSink sink{[future, made](Transport transport) {
+                     if (!future.done()) {
+                       future.set_result(Connection<P>{transport, std::move(*made)});
+                     }
+                   },
+                   [future](std::exception_ptr error) {
+                     if (!future.done()) future.set_exception(std::move(error));
+                   }};
+  auto cancel = start(std::move(make), std::move(sink));
+  if (!future.done()) FutureAccess::state(future)->set_cancel_hook(std::move(cancel));
+  return future;
+}
+
+}  // namespace detail
+
+/// Connects to `host`:`port` over TCP; asyncio's create_connection.
+///
+/// Tries the addresses of `host` in the resolver's order, racing them if
+/// `options.happy_eyeballs_delay` is set. `make_protocol` is called once, after the connection is up,
+/// and returns a protocol: by pointer, shared or unique, or an object for adapt(). The future
+/// completes from the loop, after connection_made() and before the first data. [N1, N4, B1, B8]
+///
+/// Errors: through the future only; misuse as std::invalid_argument [N2], what the factory throws
+/// [B11], resolver errors, and, with no address left, std::system_error with the address in its text,
+/// an AggregateError if several differ. [N5]
+/// Threads: the loop's. Dropping the future does not cancel; cancel() does. [N9]
+template <detail::MakesProtocol Factory>
+auto create_connection(EventLoop& loop, Factory make_protocol, std::string_view host,
+                       std::uint16_t port, ConnectOptions options = {}) {
+  return detail::open_stream(
+      loop, std::move(make_protocol), [&](ProtocolFactory make, detail::ConnectSink sink) {
+        return detail::start_connecting(loop, std::move(make), std::string(host), port,
+                                        std::move(options), std::move(sink));
+      });
+}
+
+/// The same with a default-constructed P for a protocol.
+template <class P>
+  requires(!detail::MakesProtocol<P>)
+auto create_connection(EventLoop& loop, std::string_view host, std::uint16_t port,
+                       ConnectOptions options = {}) {
+  return create_connection(loop, [] { return std::make_shared<P>(); }, host, port,
+                           std::move(options));
+}
+
+/// The same over the connected socket `options.sock`: client code over a socket that is open already.
+/// On misuse the socket stays the caller's; once accepted, it is the transport's. [N9, N10]
+template <detail::MakesProtocol Factory>
+auto create_connection(EventLoop& loop, Factory make_protocol, ConnectOptions options) {
+  return detail::open_stream(
+      loop, std::move(make_protocol), [&](ProtocolFactory make, detail::ConnectSink sink) {
+        return detail::start_connecting(loop, std::move(make), std::nullopt, std::nullopt,
+                                        std::move(options), std::move(sink));
+      });
+}
+
+template <class P>
+  requires(!detail::MakesProtocol<P>)
+auto create_connection(EventLoop& loop, ConnectOptions options) {
+  return create_connection(loop, [] { return std::make_shared<P>(); }, std::move(options));
+}
+
+/// Serves a connection that something else accepted: `socket` becomes the transport's. No Server is
+/// involved. Errors as create_connection() with a socket. [N12]
+template <detail::MakesProtocol Factory>
+auto connect_accepted_socket(EventLoop& loop, Factory make_protocol, int socket) {
+  return detail::open_stream(
+      loop, std::move(make_protocol), [&](ProtocolFactory make, detail::ConnectSink sink) {
+        return detail::start_accepted(loop, std::move(make), socket, std::move(sink));
+      });
+}
+
+}  // namespace weir::inline v0

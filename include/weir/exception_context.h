@@ -1,0 +1,24 @@
+#pragma once
+
+#include <weir/protocol.h>
+#include <weir/transport.h>
+
+#include <exception>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace weir::inline v0 {
+
+/// What the loop's exception handler is told. Only `message` is always there. [L21]
+struct ExceptionContext {
+  std::string message;
+  std::exception_ptr exception{};
+  std::optional<Transport> transport{};
+  std::shared_ptr<BaseProtocol> protocol{};
+  /// Anything else, by name: "handle", "socket", "future".
+  std::map<std::string, std::string> extra{};
+};
+
+}  // namespace weir::inline v0

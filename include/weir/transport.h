@@ -1,0 +1,159 @@
+#pragma once
+
+#include <weir/address.h>
+#include <weir/buffer.h>
+#include <weir/detail/slot.h>
+#include <weir/error.h>
+#include <weir/export.h>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace weir::inline v0 {
+
+class AnyProtocol;
+class BaseProtocol;
+
+namespace detail {
+class StreamTransport;
+}
+
+/// The marks of write flow control, as they are set. Units: bytes. [F2]
+/// Unset: high is 64 KiB, or 4 x low; low is high / 4.
+struct WriteBufferLimits {
+  std::optional<std::size_t> high{};
+  std::optional<std::size_t> low{};
+};
+
+/// The marks of write flow control, as they are: (low, high), in asyncio's order. Bytes. [F4]
+struct EffectiveWriteBufferLimits {
+  std::size_t low = 0;
+  std::size_t high = 0;
+  friend bool operator==(const EffectiveWriteBufferLimits&,
+                         const EffectiveWriteBufferLimits&) = default;
+};
+
+/// The socket of a transport or a server, to look at: for getsockopt and the like. Never read, write
+/// or close it. The number is valid until connection_lost() has returned. [X1]
+struct SocketView {
+  int descriptor = -1;
+  Address sockname;
+  friend bool operator==(const SocketView&, const SocketView&) = default;
+};
+
+/// What get_extra_info() answers; std::monostate when there is no such information.
+using ExtraInfo =
+    std::variant<std::monostate, bool, std::int64_t, std::string, Address, SocketView>;
+
+/// A connection as its user holds it: a name for a transport that the loop owns.
+///
+/// Copying is free and keeps nothing alive. Once connection_lost() has returned, every copy behaves
+/// as a closed transport, also when the loop is gone: writes are ignored and is_closing() is true.
+/// So does a default-constructed one. [B17, C7]
+///
+/// Threads: copy and destroy anywhere; call only on the loop's thread (debug builds check). From
+/// elsewhere, carry a copy into EventLoop::call_soon_threadsafe().
+class WEIR_API Transport {
+ public:
+  Transport() noexcept = default;
+
+  /// Queues `data`, sending at once what the kernel takes; never blocks. The bytes are copied if
+  /// they cannot be sent at once: `data` may go when the call returns. [S22, C6]
+  /// May call pause_writing() before returning. [F5, F8]
+  /// Throws WrongStateError after write_eof(). [S25]
+  void write(std::span<const std::byte> data) const;
+  void write(std::string_view text) const { write(as_bytes(text)); }
+
+  /// As above, without copying: what cannot be sent at once is kept as it is, and released once it has
+  /// been sent or dropped. [C6]
+  void write(Buffer data) const;
+
+  /// Writes each element in turn, with one system call where it can, and at most one pause. [S24]
+  /// Throws WrongStateError after write_eof().
+  void writelines(std::span<const std::span<const std::byte>> lines) const;
+  void writelines(std::initializer_list<std::span<const std::byte>> lines) const;
+
+  /// Ends the sending side once everything written has been sent; receiving goes on. Nothing if
+  /// repeated or closing. [S25]
+  void write_eof() const;
+  bool can_write_eof() const;
+
+  /// Closes: no more data is received, what was written is still sent, then connection_lost() comes
+  /// from the loop. Sending may last for ever if the peer never reads; abort() ends it. [S14, S15]
+  void close() const;
+
+  /// Closes at once, dropping what is not sent. connection_lost(reason) comes from the loop. [S17]
+  void abort(const CloseReason& reason = {}) const;
+
+  /// True from the first close(), abort() or fatal error on, for ever. [C9]
+  bool is_closing() const;
+
+  /// No data_received(), get_buffer() or eof_received() after this returns, until resume_reading().
+  /// Both may be repeated, and do nothing on a closing transport. [S8, S9]
+  void pause_reading() const;
+  /// Never delivers before it returns. [S11]
+  void resume_reading() const;
+  /// Not paused and not closing. [S12]
+  bool is_reading() const;
+
+  /// Sets, in bytes, when pause_writing() and resume_writing() are called: once the queue is
+  /// strictly over `high`, and once it is back at `low` or under. May call pause_writing() before
+  /// returning. [F2, F5, F6, F14]
+  /// Throws std::invalid_argument, changing nothing, if low > high. [F3]
+  void set_write_buffer_limits(WriteBufferLimits limits = {}) const;
+  EffectiveWriteBufferLimits get_write_buffer_limits() const;
+
+  /// Bytes written and not yet given to the kernel. [F18]
+  std::size_t get_write_buffer_size() const;
+
+  /// What is known of the connection: "sockname" and "peername" (Address), "socket" (SocketView);
+  /// `fallback` for any other name, and once connection_lost() has returned. [C13, X1, B7]
+  ExtraInfo get_extra_info(std::string_view name, ExtraInfo fallback = {}) const;
+
+  /// The same for a known type: get_extra_info<Address>("peername").
+  template <class T>
+  std::optional<T> get_extra_info(std::string_view name) const {
+    ExtraInfo info = get_extra_info(name, ExtraInfo());
+    if (T* value = std::get_if<T>(&info)) return std::move(*value);
+    return std::nullopt;
+  }
+
+  /// Hands the connection to another protocol, at once: the next callback goes to it, and it gets no
+  /// connection_made(). The old one gets nothing more; if the transport was its last owner it is
+  /// destroyed later, from the loop, never under its own feet. [B12, U10]
+  /// Throws std::invalid_argument for no protocol.
+  void set_protocol(AnyProtocol protocol) const;
+
+  /// The protocol, empty once connection_lost() has returned. [B17]
+  std::shared_ptr<BaseProtocol> get_protocol() const;
+
+  friend bool operator==(const Transport&, const Transport&) = default;
+
+ private:
+  friend class detail::StreamTransport;
+  friend struct std::hash<Transport>;
+  explicit Transport(detail::SlotRef ref) noexcept : ref_(ref) {}
+
+  detail::SlotRef ref_;
+};
+
+}  // namespace weir::inline v0
+
+/// So that a chat room can keep its transports in an unordered set.
+template <>
+struct std::hash<weir::Transport> {
+  std::size_t operator()(const weir::Transport& transport) const noexcept {
+    return std::hash<void*>()(transport.ref_.slot) ^
+           (static_cast<std::size_t>(transport.ref_.generation) * 0x9E3779B97F4A7C15U);
+  }
+};

@@ -1,0 +1,19 @@
+#pragma once
+
+// Everything Weir has: event loop, transports, protocols, clients and servers.
+
+#include <weir/address.h>
+#include <weir/buffer.h>
+#include <weir/callback.h>
+#include <weir/connect.h>
+#include <weir/error.h>
+#include <weir/event_loop.h>
+#include <weir/exception_context.h>
+#include <weir/future.h>
+#include <weir/log.h>
+#include <weir/protocol.h>
+#include <weir/resolve.h>
+#include <weir/server.h>
+#include <weir/simulation.h>
+#include <weir/transport.h>
+#include <weir/version.h>
