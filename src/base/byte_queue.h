@@ -1,0 +1,46 @@
+#pragma once
+
+#include <weir/buffer.h>
+
+#include <cstddef>
+#include <span>
+
+#include "chunk_pool.h"
+
+namespace weir::inline v0::detail {
+
+/// Bytes waiting to be sent, in order. What is in it never moves; an empty one owns no memory.
+class ByteQueue {
+ public:
+  explicit ByteQueue(ChunkPool& pool) noexcept : pool_(&pool) {}
+  ByteQueue(const ByteQueue&) = delete;
+  ByteQueue& operator=(const ByteQueue&) = delete;
+  ~ByteQueue() { clear(); }
+
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+
+  /// Copies `bytes` to the end.
+  void append(std::span<const std::byte> bytes);
+  /// Keeps the bytes of `buffer` from `offset` on at the end, without copying.
+  void append(Buffer buffer, std::size_t offset);
+
+  /// The first pieces, as many as there are and fit. Returns how many.
+  std::size_t peek(std::span<std::span<const std::byte>> pieces) const noexcept;
+  /// Drops the first `count` bytes.
+  void consume(std::size_t count) noexcept;
+  void clear() noexcept { consume(size_); }
+
+  /// Takes all of `other` to the end.
+  void take(ByteQueue& other) noexcept;
+
+ private:
+  void push(Chunk* chunk) noexcept;
+
+  ChunkPool* pool_;
+  Chunk* first_ = nullptr;
+  Chunk* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace weir::inline v0::detail
