@@ -1,0 +1,354 @@
+#include "loop.h"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <sstream>
+#include <stdexcept>
+#include <typeinfo>
+
+#include "log_record.h"
+
+namespace weir::inline v0::detail {
+namespace {
+
+/// A deadline that has always passed: do not wait.
+constexpr TimePoint at_once = TimePoint::min();
+
+constexpr std::chrono::nanoseconds wait_for_ever = std::chrono::nanoseconds::max();
+
+thread_local Loop* running_on_this_thread = nullptr;
+
+std::unique_ptr<Backend> make_backend(const LoopOptions& options) {
+  switch (options.backend) {
+    case BackendKind::simulated: return make_simulated_backend(options.simulation);
+    case BackendKind::automatic:
+    case BackendKind::epoll: break;
+  }
+  return make_epoll_backend();
+}
+
+std::string type_name(const std::type_info& type) {
+  int status = 0;
+  char* name = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
+  std::string result = name != nullptr ? name : type.name();
+  std::free(name);
+  return result;
+}
+
+std::string describe(const std::exception_ptr& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& error) {
+    return type_name(typeid(error)) + ": " + error.what();
+  } catch (...) {
+    const std::type_info* type = abi::__cxa_current_exception_type();
+    return type != nullptr ? type_name(*type) : "an exception of no C++ type";
+  }
+}
+
+std::string describe(const Transport& transport) {
+  std::string text = transport.is_closing() ? "closing" : "open";
+  if (auto peer = transport.get_extra_info<Address>("peername")) text += ", to " + peer->to_string();
+  return text;
+}
+
+/// `start` plus `delay`, or the last time there is. [L14]
+TimePoint saturated_sum(TimePoint start, std::chrono::nanoseconds delay) noexcept {
+  return delay > TimePoint::max() - start ? TimePoint::max() : start + delay;
+}
+
+}  // namespace
+
+/// Marks the loop as running on this thread, for as long as a run call lasts.
+class Loop::RunScope {
+ public:
+  explicit RunScope(Loop& loop) : loop_(loop) {
+    loop.check_can_run();
+    loop.running_ = true;
+    loop.thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    running_on_this_thread = &loop;
+  }
+  RunScope(const RunScope&) = delete;
+  RunScope& operator=(const RunScope&) = delete;
+  ~RunScope() {
+    running_on_this_thread = nullptr;
+    loop_.thread_.store(std::thread::id(), std::memory_order_relaxed);
+    loop_.stopping_ = false;
+    loop_.running_ = false;
+  }
+
+ private:
+  Loop& loop_;
+};
+
+Loop::Loop(EventLoop& facade, const LoopOptions& options)
+    : facade_(facade),
+      entries_(slots_),
+      timers_(entries_),
+      backend_(make_backend(options)),
+      post_box_(std::make_shared<PostBox>(*backend_)),
+      watchers_(*this),
+      facade_ref_(slots_.acquire(&facade)),
+      kind_(options.backend == BackendKind::simulated ? BackendKind::simulated
+                                                      : BackendKind::epoll) {}
+
+Loop::~Loop() {
+  if (!closed_ && debug_) log_record(LogLevel::warning, "unclosed event loop");
+  close();
+  slots_.release(*facade_ref_.slot);
+}
+
+// --- Running ----------------------------------------------------------------------------------------
+
+void Loop::require_open() const {
+  if (closed_) throw WrongStateError("Event loop is closed");
+}
+
+void Loop::check_can_run() const {
+  require_open();
+  if (running_) throw WrongStateError("This event loop is already running");
+  if (running_on_this_thread != nullptr) {
+    throw WrongStateError("Cannot run the event loop while another loop is running");
+  }
+}
+
+void Loop::run_forever() {
+  const RunScope scope(*this);
+  do {
+    run_iteration(wait_for_ever);
+  } while (!stopping_);
+}
+
+void Loop::run_until_done(const std::shared_ptr<FutureState>& future) {
+  if (future == nullptr) throw std::invalid_argument("the future names nothing");
+  check_can_run();
+  const DoneCallbackId id =
+      future->add_done_callback([this](const std::shared_ptr<FutureState>&) { stop(); });
+  try {
+    run_forever();
+  } catch (...) {
+    future->remove_done_callback(id);
+    throw;
+  }
+  future->remove_done_callback(id);
+  if (!future->done()) throw WrongStateError("Event loop stopped before Future completed.");
+}
+
+std::size_t Loop::run_once(std::chrono::nanoseconds max_wait) {
+  const RunScope scope(*this);
+  return run_iteration(max_wait);
+}
+
+std::size_t Loop::run_iteration(std::chrono::nanoseconds max_wait) {
+  std::optional<TimePoint> deadline;
+  if (!ready_.empty() || stopping_ || max_wait <= std::chrono::nanoseconds::zero()) {
+    deadline = at_once;
+  } else {
+    deadline = timers_.earliest();
+    if (max_wait != wait_for_ever) {
+      const TimePoint latest = saturated_sum(backend_->now(), max_wait);
+      deadline = deadline ? std::min(*deadline, latest) : latest;
+    }
+  }
+  backend_->wait(deadline);
+
+  for (Posted& posted : post_box_->collect()) {
+    Entry& entry = entries_.acquire(std::move(posted.callback), std::move(posted.context));
+    entry.claim = posted.claim;
+    ready_.push(entry);
+  }
+  if (timers_.size() != 0) timers_.pop_due(backend_->now(), due_);
+
+  std::size_t done = run_ready(ready_, ready_.size());
+  if (fatal_ == nullptr) done += backend_->dispatch();
+  if (fatal_ == nullptr) done += run_ready(due_, due_.size());
+  if (fatal_ != nullptr) {
+    while (!due_.empty()) ready_.push(due_.pop());
+    std::rethrow_exception(std::exchange(fatal_, nullptr));
+  }
+  return done;
+}
+
+std::size_t Loop::run_ready(ReadyQueue& queue, std::size_t count) {
+  std::size_t done = 0;
+  for (; done < count && fatal_ == nullptr; ++done) run_entry(queue.pop());
+  return done;
+}
+
+void Loop::run_entry(Entry& entry) noexcept {
+  entry.forget_handles();
+  if (entry.claim.slot != nullptr) {
+    const bool cancelled = !PostBox::end_claim(entry.claim);
+    post_box_->release_claim(entry.claim);
+    if (cancelled) entry.callback.reset();
+  }
+  if (entry.callback) {
+    if (entry.context == nullptr) {
+      run_guarded(entry.callback, "of call_soon()");
+    } else {
+      current_context_ = entry.context;
+      current_context_->enter();
+      run_guarded(entry.callback, "of call_soon()");
+      current_context_->leave();
+      current_context_.reset();
+    }
+  }
+  entries_.release(entry);
+}
+
+void Loop::stop() noexcept { stopping_ = true; }
+
+void Loop::close() {
+  if (running_) throw WrongStateError("Cannot close a running event loop");
+  if (closed_) return;
+  closed_ = true;
+  post_box_->close();
+  post_box_->collect().clear();
+  // What these destroy is the user's, and may come back; nothing can be scheduled any more.
+  while (!ready_.empty()) entries_.release(ready_.pop());
+  timers_.clear();
+  watchers_.clear();
+  while (!owned_.empty()) destroy(owned_.front());
+  backend_.reset();
+}
+
+std::optional<TimePoint> Loop::next_deadline() noexcept {
+  if (closed_) return std::nullopt;
+  if (!ready_.empty() || stopping_ || backend_->has_pending_events()) return backend_->now();
+  return timers_.earliest();
+}
+
+TimePoint Loop::time() const noexcept { return backend_ ? backend_->now() : steady_now(); }
+
+// --- Scheduling -------------------------------------------------------------------------------------
+
+void Loop::check_schedulable(const Callback& callback) const {
+  require_open();
+  if (!callback) throw std::invalid_argument("the callback to schedule is empty");
+  if (debug_) check_thread();
+}
+
+Handle Loop::call_soon(Callback&& callback, std::shared_ptr<Context>&& context) {
+  check_schedulable(callback);
+  if (context == nullptr && current_context_ != nullptr) context = current_context_;
+  Entry& entry = entries_.acquire(std::move(callback), std::move(context));
+  ready_.push(entry);
+  return Handle(entry.ref(), false);
+}
+
+TimerHandle Loop::call_at(TimePoint when, Callback&& callback, std::shared_ptr<Context>&& context) {
+  check_schedulable(callback);
+  if (context == nullptr && current_context_ != nullptr) context = current_context_;
+  Entry& entry = entries_.acquire(std::move(callback), std::move(context));
+  timers_.push(when, entry);
+  return TimerHandle(Handle(entry.ref(), false), when);
+}
+
+TimerHandle Loop::call_after(std::chrono::nanoseconds delay, Callback&& callback,
+                             std::shared_ptr<Context>&& context) {
+  check_schedulable(callback);
+  return call_at(saturated_sum(time(), delay), std::move(callback), std::move(context));
+}
+
+Handle Loop::call_soon_threadsafe(Callback&& callback, std::shared_ptr<Context>&& context) {
+  if (!callback) throw std::invalid_argument("the callback to schedule is empty");
+  if (running_on_this_thread == this) {
+    // In order with call_soon(): no detour over the box.
+    if (context == nullptr) context = current_context_;
+    Entry& entry = entries_.acquire(std::move(callback), std::move(context));
+    entry.claim = post_box_->make_claim();
+    ready_.push(entry);
+    return Handle(entry.claim, true);
+  }
+  const std::optional<SlotRef> claim =
+      post_box_->post_cancellable(std::move(callback), std::move(context));
+  if (!claim) throw WrongStateError("Event loop is closed");
+  return Handle(*claim, true);
+}
+
+void Loop::schedule(Callback callback) {
+  if (closed_) return;
+  ready_.push(entries_.acquire(std::move(callback), nullptr));
+}
+
+void Loop::destroy(Owned& object) noexcept {
+  object.unlink();
+  delete &object;
+}
+
+// --- Errors -----------------------------------------------------------------------------------------
+
+bool Loop::take_if_fatal(const std::exception_ptr& exception) {
+  if (!is_fatal_ || !is_fatal_(exception)) return false;
+  if (!running_) std::rethrow_exception(exception);
+  if (fatal_ == nullptr) fatal_ = exception;
+  backend_->interrupt_dispatch();
+  return true;
+}
+
+void Loop::report_callback_exception(const std::exception_ptr& exception, const char* name) noexcept {
+  if (take_if_fatal(exception)) return;
+  call_exception_handler({.message = std::string("Exception in callback ") + name,
+                          .exception = exception,
+                          .extra = {{"handle", name}}});
+}
+
+void Loop::call_exception_handler(const ExceptionContext& context) {
+  if (!exception_handler_) {
+    default_exception_handler(context);
+    return;
+  }
+  try {
+    // A copy: the handler may replace itself.
+    const EventLoop::ExceptionHandler handler = exception_handler_;
+    handler(facade_, context);
+  } catch (...) {
+    if (take_if_fatal(std::current_exception())) return;
+    default_exception_handler({.message = "Unhandled error in exception handler",
+                               .exception = std::current_exception(),
+                               .extra = {{"context", context.message}}});
+  }
+}
+
+void Loop::default_exception_handler(const ExceptionContext& context) {
+  std::map<std::string, std::string> fields = context.extra;
+  if (context.protocol != nullptr) {
+    const BaseProtocol& protocol = *context.protocol;
+    fields.emplace("protocol", type_name(typeid(protocol)));
+  }
+  if (context.transport) fields.emplace("transport", describe(*context.transport));
+  std::string text = context.message.empty() ? "Unhandled exception in event loop" : context.message;
+  for (const auto& [name, value] : fields) text.append("\n").append(name).append(": ").append(value);
+  if (context.exception != nullptr) text.append("\n").append(describe(context.exception));
+  log_record(LogLevel::error, text);
+}
+
+// --- Debugging --------------------------------------------------------------------------------------
+
+bool Loop::on_loop_thread() const noexcept {
+  const std::thread::id owner = thread_.load(std::memory_order_relaxed);
+  return owner == std::thread::id() || owner == std::this_thread::get_id();
+}
+
+void Loop::check_thread() const {
+  if (!on_loop_thread()) {
+    throw WrongStateError(
+        "Non-thread-safe operation invoked on an event loop other than the current one; use "
+        "call_soon_threadsafe()");
+  }
+}
+
+void Loop::warn_if_slow(TimePoint begin, const char* name) noexcept {
+  const std::chrono::nanoseconds took = steady_now() - begin;
+  if (took < slow_callback_duration_) return;
+  std::ostringstream text;
+  text.precision(3);
+  text << std::fixed << "Executing callback " << name << " took "
+       << std::chrono::duration<double>(took).count() << " seconds";
+  log_record(LogLevel::warning, text.str());
+}
+
+}  // namespace weir::inline v0::detail
