@@ -1,0 +1,30 @@
+#pragma once
+
+#include <weir/transport.h>
+
+#include <cstddef>
+
+namespace weir::inline v0::detail {
+
+/// The watermarks: when a writer is to be paused and resumed. Nobody else compares a size with a mark.
+///
+/// grown() and shrunk() tell when a callback is due, and have noted it before it is made. [F5-F8]
+class FlowControl {
+ public:
+  /// The size of the queue rose to `size` bytes. True: call pause_writing() now.
+  [[nodiscard]] bool grown(std::size_t size) noexcept;
+  /// The size of the queue fell to `size` bytes. True: call resume_writing() now.
+  [[nodiscard]] bool shrunk(std::size_t size) noexcept;
+
+  /// Throws std::invalid_argument, changing nothing, if low > high. [F2, F3]
+  void set_limits(WriteBufferLimits limits);
+  EffectiveWriteBufferLimits limits() const noexcept { return limits_; }
+
+ private:
+  static constexpr std::size_t default_high_water = std::size_t{64} * 1024;
+
+  EffectiveWriteBufferLimits limits_{.low = default_high_water / 4, .high = default_high_water};
+  bool paused_ = false;
+};
+
+}  // namespace weir::inline v0::detail

@@ -1,0 +1,106 @@
+#include <weir/protocol.h>
+#include <weir/transport.h>
+
+#include <utility>
+#include <vector>
+
+#include "stream_transport.h"
+
+namespace weir::inline v0 {
+namespace {
+
+using detail::StreamTransport;
+
+/// The transport behind `handle`, null if it is closed for good. [B17]
+StreamTransport* live(const Transport& handle) {
+  StreamTransport* transport = StreamTransport::of(handle);
+#ifndef NDEBUG
+  if (transport != nullptr && !transport->on_loop_thread()) {
+    throw WrongStateError(
+        "a transport is used on its loop's thread only; carry the handle there with "
+        "call_soon_threadsafe()");
+  }
+#endif
+  return transport;
+}
+
+}  // namespace
+
+void Transport::write(std::span<const std::byte> data) const {
+  if (auto* transport = live(*this)) transport->write(data);
+}
+
+void Transport::write(Buffer data) const {
+  if (auto* transport = live(*this)) transport->write(std::move(data));
+}
+
+void Transport::writelines(std::span<const std::span<const std::byte>> lines) const {
+  if (auto* transport = live(*this)) transport->writelines(lines);
+}
+
+void Transport::writelines(std::initializer_list<std::span<const std::byte>> lines) const {
+  writelines(std::span(lines.begin(), lines.size()));
+}
+
+void Transport::write_eof() const {
+  if (auto* transport = live(*this)) transport->write_eof();
+}
+
+bool Transport::can_write_eof() const { return true; }
+
+void Transport::close() const {
+  if (auto* transport = live(*this)) transport->close();
+}
+
+void Transport::abort(const CloseReason& reason) const {
+  if (auto* transport = live(*this)) transport->abort(reason);
+}
+
+bool Transport::is_closing() const {
+  const auto* transport = live(*this);
+  return transport == nullptr || transport->is_closing();
+}
+
+void Transport::pause_reading() const {
+  if (auto* transport = live(*this)) transport->pause_reading();
+}
+
+void Transport::resume_reading() const {
+  if (auto* transport = live(*this)) transport->resume_reading();
+}
+
+bool Transport::is_reading() const {
+  const auto* transport = live(*this);
+  return transport != nullptr && transport->is_reading();
+}
+
+void Transport::set_write_buffer_limits(WriteBufferLimits limits) const {
+  if (auto* transport = live(*this)) transport->set_write_buffer_limits(limits);
+}
+
+EffectiveWriteBufferLimits Transport::get_write_buffer_limits() const {
+  const auto* transport = live(*this);
+  return transport != nullptr ? transport->write_buffer_limits() : EffectiveWriteBufferLimits();
+}
+
+std::size_t Transport::get_write_buffer_size() const {
+  const auto* transport = live(*this);
+  return transport != nullptr ? transport->write_buffer_size() : 0;
+}
+
+ExtraInfo Transport::get_extra_info(std::string_view name, ExtraInfo fallback) const {
+  const auto* transport = live(*this);
+  ExtraInfo info = transport != nullptr ? transport->extra_info(name) : ExtraInfo();
+  return std::holds_alternative<std::monostate>(info) ? fallback : info;
+}
+
+void Transport::set_protocol(AnyProtocol protocol) const {
+  if (auto* transport = live(*this)) transport->set_protocol(std::move(protocol));
+}
+
+std::shared_ptr<BaseProtocol> Transport::get_protocol() const {
+  const auto* transport = live(*this);
+  return transport != nullptr ? transport->protocol() : nullptr;
+}
+
+}  // namespace weir::inline v0

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <weir/address.h>
+#include <weir/protocol.h>
+#include <weir/transport.h>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+
+#include "backend.h"
+#include "intrusive_list.h"
+#include "lifecycle.h"
+#include "loop.h"
+#include "read_side.h"
+#include "write_side.h"
+
+namespace weir::inline v0::detail {
+
+struct ServerTag;
+class StreamTransport;
+
+/// Told when a connection it takes part in is over. [V12]
+class ConnectionObserver {
+ public:
+  /// connection_lost() has returned; `transport` is about to go.
+  virtual void connection_gone(StreamTransport& transport) noexcept = 0;
+
+ protected:
+  ~ConnectionObserver() = default;
+};
+
+/// What a new transport is made of.
+struct StreamTransportParts {
+  std::unique_ptr<StreamChannel> channel;
+  AnyProtocol protocol;
+  Address peer;
+  std::shared_ptr<ConnectionObserver> observer{};  ///< of the server that accepted it
+  /// Called once, from the loop, between connection_made() and the first data. [B8]
+  UniqueFunction<void(Transport)> ready{};
+};
+
+/// The transport of every byte stream: TCP, Unix and both pipe ends are this one class.
+///
+/// It only joins its parts: Lifecycle says what may still happen, ReadSide and WriteSide do one
+/// direction each. The loop owns it; it goes when its channel is closed.
+class StreamTransport final : public Owned, public ListNode<ServerTag>, private StreamEvents {
+ public:
+  /// Makes one, owned by `loop`. From the loop, later: connection_made(), `ready`, data. [B1, B8]
+  static StreamTransport& start(Loop& loop, StreamTransportParts parts);
+
+  explicit StreamTransport(Loop& loop, StreamTransportParts parts);
+  ~StreamTransport() override;
+
+  Transport handle() const noexcept { return Transport(slot_); }
+  bool on_loop_thread() noexcept { return lifecycle_.loop().on_loop_thread(); }
+  /// The transport behind a handle, null if it is dead.
+  static StreamTransport* of(const Transport& handle) noexcept;
+
+  // The calls of the public handle, for a live transport.
+  void write(ConstBytes data);
+  void write(Buffer data);
+  void writelines(std::span<const ConstBytes> lines);
+  void write_eof();
+  void close();
+  void abort(const CloseReason& reason);
+  bool is_closing() const noexcept { return lifecycle_.closing(); }
+  void pause_reading();
+  void resume_reading();
+  bool is_reading() const noexcept;
+  void set_write_buffer_limits(WriteBufferLimits limits);
+  EffectiveWriteBufferLimits write_buffer_limits() const noexcept;
+  std::size_t write_buffer_size() const noexcept;
+  ExtraInfo extra_info(std::string_view name) const;
+  void set_protocol(AnyProtocol protocol);
+  std::shared_ptr<BaseProtocol> protocol() const { return lifecycle_.protocol().base(); }
+
+ private:
+  std::optional<std::span<std::byte>> receive_buffer() noexcept override;
+  void on_received(ConstBytes bytes) noexcept override;
+  void on_eof() noexcept override;
+  std::size_t unsent(std::span<ConstBytes> pieces) noexcept override;
+  void on_sent(std::size_t count) noexcept override;
+  void on_failed(std::error_code error) noexcept override;
+  void on_closed() noexcept override;
+
+  void begin(UniqueFunction<void(Transport)>& ready);
+  /// Ends the connection, unless `reason` is empty or something else did so before.
+  void fail(CloseReason reason);
+  /// connection_lost(reason) will come from the loop; until then nothing else does.
+  void doom(CloseReason reason);
+  void lose() noexcept;
+
+  SlotRef slot_;
+  std::unique_ptr<StreamChannel> channel_;
+  Address peer_;
+  std::shared_ptr<ConnectionObserver> observer_;
+  Lifecycle lifecycle_;
+  ReadSide read_side_;
+  WriteSide write_side_;
+};
+
+}  // namespace weir::inline v0::detail

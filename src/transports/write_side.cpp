@@ -1,0 +1,131 @@
+#include "write_side.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "log_record.h"
+
+namespace weir::inline v0::detail {
+namespace {
+
+/// Dropped writes from the fifth on are worth a warning: the writer does not notice the end. [S27]
+constexpr std::uint32_t silent_dropped_writes = 5;
+
+}  // namespace
+
+WriteSide::WriteSide(Lifecycle& lifecycle, StreamChannel& channel) noexcept
+    : lifecycle_(lifecycle),
+      channel_(channel),
+      queue_(lifecycle.loop().chunks()),
+      dropped_(lifecycle.loop().chunks()) {}
+
+bool WriteSide::accepts(bool empty) {
+  if (ended_) throw WrongStateError("Cannot call write() after write_eof()");
+  if (empty) return false;
+  if (lifecycle_.writable()) return true;
+  // The end of the connection counts as the first. [S27]
+  if (++dropped_writes_ >= silent_dropped_writes) {
+    log_record(LogLevel::warning, "socket.send() raised exception.");
+  }
+  return false;
+}
+
+/// Sends what it can of `pieces`; `append(sent)` queues the rest.
+template <class Append>
+CloseReason WriteSide::send_or_queue(Transport transport, std::span<const ConstBytes> pieces,
+                                     std::size_t total, Append append) {
+  std::size_t sent = 0;
+  if (!sending_) {
+    const SendResult result = channel_.try_send(pieces);
+    if (result.error) return result.error;
+    sent = result.sent;
+    if (sent == total) return {};
+  }
+  append(sent);
+  queue_grew(transport);
+  return {};
+}
+
+void WriteSide::queue_grew(Transport transport) noexcept {
+  if (!std::exchange(sending_, true)) channel_.start_sending();
+  // Last: the protocol may do anything in there. [F9, F13]
+  if (flow_control_.grown(queue_.size())) lifecycle_.pause_writing(transport);
+}
+
+CloseReason WriteSide::write(Transport transport, ConstBytes data) {
+  if (!accepts(data.empty())) return {};
+  return send_or_queue(transport, {&data, 1}, data.size(),
+                       [&](std::size_t sent) { queue_.append(data.subspan(sent)); });
+}
+
+CloseReason WriteSide::write(Transport transport, Buffer data) {
+  const ConstBytes bytes = data.bytes();
+  if (!accepts(bytes.empty())) return {};
+  return send_or_queue(transport, {&bytes, 1}, bytes.size(),
+                       [&](std::size_t sent) { queue_.append(std::move(data), sent); });
+}
+
+CloseReason WriteSide::writelines(Transport transport, std::span<const ConstBytes> lines) {
+  std::size_t total = 0;
+  for (const ConstBytes& line : lines) total += line.size();
+  if (!accepts(total == 0)) return {};
+
+  std::array<ConstBytes, max_send_pieces> pieces;
+  auto next = lines.begin();
+  while (!sending_ && next != lines.end()) {
+    std::size_t count = 0;
+    std::size_t size = 0;
+    for (; next != lines.end() && count < pieces.size(); ++next) {
+      if (next->empty()) continue;
+      pieces[count++] = *next;
+      size += next->size();
+    }
+    if (size == 0) break;
+    const auto append = [&](std::size_t sent) {
+      for (const ConstBytes& piece : std::span(pieces).first(count)) {
+        const std::size_t skipped = std::min(sent, piece.size());
+        sent -= skipped;
+        queue_.append(piece.subspan(skipped));
+      }
+      // All of it in one go, so that there is at most one pause. [S24]
+      for (; next != lines.end(); ++next) queue_.append(*next);
+    };
+    if (CloseReason failure = send_or_queue(transport, std::span(pieces).first(count), size, append)) {
+      return failure;
+    }
+  }
+  if (next == lines.end()) return {};
+  for (; next != lines.end(); ++next) queue_.append(*next);
+  queue_grew(transport);
+  return {};
+}
+
+void WriteSide::write_eof() noexcept {
+  if (ended_ || lifecycle_.closing()) return;
+  ended_ = true;
+  if (queue_.empty()) channel_.shutdown_send();
+}
+
+void WriteSide::set_limits(Transport transport, WriteBufferLimits limits) {
+  flow_control_.set_limits(limits);
+  if (lifecycle_.writable() && flow_control_.grown(queue_.size())) {
+    lifecycle_.pause_writing(transport);
+  }
+}
+
+bool WriteSide::sent(Transport transport, std::size_t count) noexcept {
+  queue_.consume(count);
+  if (queue_.empty()) sending_ = false;
+  if (flow_control_.shrunk(queue_.size())) lifecycle_.resume_writing(transport);
+  if (!lifecycle_.writable() || !queue_.empty()) return false;
+  if (ended_ && !lifecycle_.closing()) channel_.shutdown_send();
+  return true;
+}
+
+void WriteSide::drop() noexcept {
+  dropped_.take(queue_);
+  sending_ = false;
+}
+
+}  // namespace weir::inline v0::detail
