@@ -1,0 +1,57 @@
+#include <weir/server.h>
+
+#include <exception>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "server_core.h"
+
+namespace weir::inline v0 {
+namespace {
+
+/// Futures need a server; the other calls take none for one that is closed.
+detail::ServerCore& existing(const std::shared_ptr<detail::ServerCore>& core) {
+  if (core == nullptr) throw WrongStateError("this server names nothing");
+  return *core;
+}
+
+}  // namespace
+
+std::vector<SocketView> Server::sockets() const {
+  return core_ != nullptr ? core_->sockets() : std::vector<SocketView>();
+}
+
+bool Server::is_serving() const { return core_ != nullptr && core_->is_serving(); }
+
+EventLoop* Server::get_loop() const { return core_ != nullptr ? core_->loop() : nullptr; }
+
+Future<void> Server::start_serving() const {
+  detail::ServerCore& core = existing(core_);
+  Future<void> future = core.make_future();
+  if (std::exception_ptr error = core.listen()) {
+    future.set_exception(std::move(error));
+  } else {
+    future.set_result();
+  }
+  return future;
+}
+
+Future<void> Server::serve_forever() const { return existing(core_).serve_forever(); }
+
+void Server::close() const {
+  // A copy: this handle may be the user's who is told, and goes.
+  if (const auto core = core_) core->close();
+}
+
+void Server::close_clients() const {
+  if (const auto core = core_) core->close_clients();
+}
+
+void Server::abort_clients() const {
+  if (const auto core = core_) core->abort_clients();
+}
+
+Future<void> Server::wait_closed() const { return existing(core_).wait_closed(); }
+
+}  // namespace weir::inline v0
