@@ -37,6 +37,11 @@ constexpr std::uint32_t input_events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHU
 constexpr std::uint32_t output_events = EPOLLOUT | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t hang_up_events = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
+/// At the start of a page: the kernel's copies are faster to an aligned address.
+struct alignas(4096) ReceiveBuffer {
+  std::array<std::byte, receive_buffer_size> bytes;
+};
+
 /// sendmsg() of `pieces`, its result unchanged.
 ssize_t send_gathered(int socket, std::span<const ConstBytes> pieces) noexcept {
   std::array<iovec, max_send_pieces> vectors;
@@ -52,11 +57,16 @@ ssize_t send_gathered(int socket, std::span<const ConstBytes> pieces) noexcept {
 /// Something with a descriptor in the epoll set.
 class Source : public ListNode<ReadyTag> {
  public:
-  Source(EpollBackend& backend, int descriptor) noexcept;
+  enum class Owner : bool { user, backend };
+
+  Source(EpollBackend& backend, int descriptor, Owner owner) noexcept
+      : backend_(backend), descriptor_(descriptor), owner_(owner) {}
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
   int descriptor() const noexcept { return descriptor_; }
+  /// Whose descriptor it is.
+  Owner owner() const noexcept { return owner_; }
   void add_events(std::uint32_t events) noexcept { events_ |= events; }
 
   /// Acts on the events collected; returns how many it delivered. May destroy this: see
@@ -75,6 +85,7 @@ class Source : public ListNode<ReadyTag> {
   EpollBackend& backend_;
   int descriptor_;
   std::uint32_t events_ = 0;
+  Owner owner_;
 };
 
 class EpollBackend final : public Backend {
@@ -112,17 +123,11 @@ class EpollBackend final : public Backend {
   void source_gone(const Source& source) noexcept {
     if (delivering_ == &source) delivering_ = nullptr;
   }
-  enum class Owner : bool { user, backend };
-  void register_source(Source& source, Owner owner);
+  void register_source(Source& source);
   void unregister_source(Source& source) noexcept;
-  std::span<std::byte> receive_buffer() noexcept { return {receive_buffer_.get(), receive_buffer_size}; }
+  std::span<std::byte> receive_buffer() noexcept { return receive_buffer_->bytes; }
 
  private:
-  struct Registration {
-    Source* source = nullptr;
-    Owner owner = Owner::user;
-  };
-
   int wait_for_events(std::optional<TimePoint> deadline) noexcept;
 
   Fd epoll_;
@@ -130,15 +135,11 @@ class EpollBackend final : public Backend {
   std::array<epoll_event, 256> kernel_events_{};
   IntrusiveList<Source, ReadyTag> ready_;  ///< what wait() collected
   IntrusiveList<Source, ReadyTag> next_;   ///< what the next wait() collects without the kernel
-  std::vector<Registration> registrations_;  ///< by descriptor
-  std::unique_ptr<std::byte[]> receive_buffer_ =
-      std::make_unique_for_overwrite<std::byte[]>(receive_buffer_size);
+  std::vector<Source*> registrations_;     ///< by descriptor
+  std::unique_ptr<ReceiveBuffer> receive_buffer_ = std::make_unique_for_overwrite<ReceiveBuffer>();
   const Source* delivering_ = nullptr;
   bool interrupted_ = false;
 };
-
-Source::Source(EpollBackend& backend, int descriptor) noexcept
-    : backend_(backend), descriptor_(descriptor) {}
 
 std::error_code Source::control(int operation, std::uint32_t events) noexcept {
   epoll_event event{.events = events, .data = {.ptr = this}};
@@ -155,8 +156,8 @@ void Source::deliver_next_turn() noexcept { backend_.deliver_next_turn(*this); }
 class EpollStreamChannel final : public StreamChannel, private Source {
  public:
   EpollStreamChannel(EpollBackend& backend, Fd socket)
-      : Source(backend, socket.get()), socket_(std::move(socket)) {
-    backend_.register_source(*this, EpollBackend::Owner::backend);
+      : Source(backend, socket.get(), Owner::backend), socket_(std::move(socket)) {
+    backend_.register_source(*this);
   }
   ~EpollStreamChannel() override { release(); }
 
@@ -165,7 +166,7 @@ class EpollStreamChannel final : public StreamChannel, private Source {
   void start_receiving() noexcept override {
     receiving_ = true;
     if (interest_ == 0) want(EPOLLIN | EPOLLRDHUP);
-    if (readable_ || failure_) deliver_next_turn();
+    if (readable_ || failure_ != 0) deliver_next_turn();
   }
 
   void stop_receiving() noexcept override { receiving_ = false; }
@@ -175,7 +176,7 @@ class EpollStreamChannel final : public StreamChannel, private Source {
   void start_sending() noexcept override {
     sending_ = true;
     if ((interest_ & EPOLLOUT) == 0) want(interest_ | EPOLLIN | EPOLLRDHUP | EPOLLOUT);
-    if (writable_ || failure_) deliver_next_turn();
+    if (writable_ || failure_ != 0) deliver_next_turn();
   }
 
   void shutdown_send() noexcept override {
@@ -204,7 +205,7 @@ class EpollStreamChannel final : public StreamChannel, private Source {
   Fd socket_;
   StreamEvents* events_up_ = nullptr;
   std::uint32_t interest_ = 0;      ///< what the kernel was asked for
-  std::error_code failure_;         ///< of the registration, told by deliver()
+  int failure_ = 0;                 ///< errno of the registration, told by deliver()
   bool receiving_ = false;          ///< asked to
   bool sending_ = false;            ///< asked to
   bool readable_ = false;           ///< a receive may bring something
@@ -216,7 +217,7 @@ class EpollStreamChannel final : public StreamChannel, private Source {
 void EpollStreamChannel::want(std::uint32_t events) noexcept {
   const int operation = interest_ == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
   if (const std::error_code error = control(operation, events | EPOLLET)) {
-    failure_ = error;
+    failure_ = error.value();
     return;
   }
   interest_ = events;
@@ -242,8 +243,8 @@ std::size_t EpollStreamChannel::deliver() noexcept {
   if ((events & input_events) != 0) readable_ = true;
   if ((events & output_events) != 0) writable_ = true;
   if ((events & hang_up_events) != 0) hung_up_ = true;
-  if (failure_ && (receiving_ || sending_)) {
-    fail(failure_);
+  if (failure_ != 0 && (receiving_ || sending_)) {
+    fail({failure_, std::system_category()});
     return 1;
   }
   std::size_t delivered = 0;
@@ -342,10 +343,10 @@ void EpollStreamChannel::fail(std::error_code error) noexcept {
 class EpollListenChannel final : public ListenChannel, private Source {
  public:
   EpollListenChannel(EpollBackend& backend, Fd socket)
-      : Source(backend, socket.get()), socket_(std::move(socket)) {
+      : Source(backend, socket.get(), Owner::backend), socket_(std::move(socket)) {
     // Inherited by the accepted sockets: no call for each of them. [S30]
     set_no_delay(descriptor_);
-    backend_.register_source(*this, EpollBackend::Owner::backend);
+    backend_.register_source(*this);
   }
   ~EpollListenChannel() override {
     if (registered_) static_cast<void>(control(EPOLL_CTL_DEL, 0));
@@ -411,8 +412,10 @@ std::size_t EpollListenChannel::deliver() noexcept {
 class EpollConnectAttempt final : public ConnectAttempt, private Source {
  public:
   EpollConnectAttempt(EpollBackend& backend, Fd socket, ConnectEvents& events)
-      : Source(backend, socket.get()), socket_(std::move(socket)), events_up_(events) {
-    backend_.register_source(*this, EpollBackend::Owner::backend);
+      : Source(backend, socket.get(), Owner::backend),
+        socket_(std::move(socket)),
+        events_up_(events) {
+    backend_.register_source(*this);
     failure_ = control(EPOLL_CTL_ADD, EPOLLOUT);
     if (failure_) deliver_next_turn();
   }
@@ -451,7 +454,7 @@ std::size_t EpollConnectAttempt::deliver() noexcept {
 class EpollWatch final : public DescriptorWatch, private Source {
  public:
   EpollWatch(EpollBackend& backend, int descriptor, WatchEvents& events)
-      : Source(backend, descriptor), events_up_(events) {}
+      : Source(backend, descriptor, Owner::user), events_up_(events) {}
   ~EpollWatch() override {
     stop();
   }
@@ -494,7 +497,7 @@ std::error_code EpollWatch::want(bool readable, bool writable) noexcept {
   }
   if (error) return error;
   if (!std::exchange(registered_, true)) {
-    backend_.register_source(*this, EpollBackend::Owner::user);
+    backend_.register_source(*this);
   }
   return {};
 }
@@ -516,26 +519,26 @@ std::size_t EpollWatch::deliver() noexcept {
 
 // --- The backend ------------------------------------------------------------------------------------
 
-void EpollBackend::register_source(Source& source, Owner owner) {
+void EpollBackend::register_source(Source& source) {
   const auto index = static_cast<std::size_t>(source.descriptor());
   if (index >= registrations_.size()) {
     registrations_.resize(std::max(index + 1, 2 * registrations_.size()));
   }
-  if (Source* stale = registrations_[index].source) stale->descriptor_reused();
-  registrations_[index] = {&source, owner};
+  if (Source* stale = registrations_[index]) stale->descriptor_reused();
+  registrations_[index] = &source;
 }
 
 void EpollBackend::unregister_source(Source& source) noexcept {
   const auto index = static_cast<std::size_t>(source.descriptor());
-  if (index < registrations_.size() && registrations_[index].source == &source) {
-    registrations_[index] = {};
+  if (index < registrations_.size() && registrations_[index] == &source) {
+    registrations_[index] = nullptr;
   }
 }
 
 bool EpollBackend::owns(int descriptor) const noexcept {
   const auto index = static_cast<std::size_t>(descriptor);
-  return descriptor >= 0 && index < registrations_.size() &&
-         registrations_[index].source != nullptr && registrations_[index].owner == Owner::backend;
+  return descriptor >= 0 && index < registrations_.size() && registrations_[index] != nullptr &&
+         registrations_[index]->owner() == Source::Owner::backend;
 }
 
 int EpollBackend::wait_for_events(std::optional<TimePoint> deadline) noexcept {

@@ -7,6 +7,10 @@
 
 namespace weir::inline v0::detail {
 
+ByteQueue::~ByteQueue() {
+  while (first_ != nullptr) pool_->release(std::exchange(first_, first_->next));
+}
+
 void ByteQueue::push(Chunk* chunk) noexcept {
   (last_ != nullptr ? last_->next : first_) = chunk;
   last_ = chunk;
@@ -33,6 +37,7 @@ void ByteQueue::append(Buffer buffer, std::size_t offset) {
 
 std::size_t ByteQueue::peek(std::span<std::span<const std::byte>> pieces) const noexcept {
   std::size_t count = 0;
+  if (empty()) return 0;
   for (const Chunk* chunk = first_; chunk != nullptr && count < pieces.size(); chunk = chunk->next) {
     pieces[count++] = {chunk->begin, chunk->end};
   }
@@ -51,12 +56,9 @@ void ByteQueue::consume(std::size_t count) noexcept {
   if (count > 0) first_->begin += count;
 }
 
-void ByteQueue::take(ByteQueue& other) noexcept {
-  if (other.first_ == nullptr) return;
-  push(other.first_);
-  last_ = other.last_;
-  size_ += std::exchange(other.size_, 0);
-  other.first_ = other.last_ = nullptr;
+void ByteQueue::retire() noexcept {
+  size_ = 0;
+  last_ = nullptr;
 }
 
 }  // namespace weir::inline v0::detail

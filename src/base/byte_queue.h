@@ -15,7 +15,7 @@ class ByteQueue {
   explicit ByteQueue(ChunkPool& pool) noexcept : pool_(&pool) {}
   ByteQueue(const ByteQueue&) = delete;
   ByteQueue& operator=(const ByteQueue&) = delete;
-  ~ByteQueue() { clear(); }
+  ~ByteQueue();
 
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
@@ -29,17 +29,17 @@ class ByteQueue {
   std::size_t peek(std::span<std::span<const std::byte>> pieces) const noexcept;
   /// Drops the first `count` bytes.
   void consume(std::size_t count) noexcept;
-  void clear() noexcept { consume(size_); }
 
-  /// Takes all of `other` to the end.
-  void take(ByteQueue& other) noexcept;
+  /// Empties it, but keeps the memory in place until it is destroyed: a kernel may be reading it. Only
+  /// once; nothing may be appended after that.
+  void retire() noexcept;
 
  private:
   void push(Chunk* chunk) noexcept;
 
   ChunkPool* pool_;
   Chunk* first_ = nullptr;
-  Chunk* last_ = nullptr;
+  Chunk* last_ = nullptr;  ///< null if there is none, and when retired
   std::size_t size_ = 0;
 };
 

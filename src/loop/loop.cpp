@@ -74,6 +74,8 @@ class Loop::RunScope {
   RunScope(const RunScope&) = delete;
   RunScope& operator=(const RunScope&) = delete;
   ~RunScope() {
+    // From here on a host may sleep on poll_descriptor().
+    if (!loop_.post_box_->may_sleep()) loop_.backend_->wake();
     running_on_this_thread = nullptr;
     loop_.thread_.store(std::thread::id(), std::memory_order_relaxed);
     loop_.stopping_ = false;
@@ -144,7 +146,8 @@ std::size_t Loop::run_once(std::chrono::nanoseconds max_wait) {
 
 std::size_t Loop::run_iteration(std::chrono::nanoseconds max_wait) {
   std::optional<TimePoint> deadline;
-  if (!ready_.empty() || stopping_ || max_wait <= std::chrono::nanoseconds::zero()) {
+  if (!ready_.empty() || stopping_ || max_wait <= std::chrono::nanoseconds::zero() ||
+      !post_box_->may_sleep()) {
     deadline = at_once;
   } else {
     deadline = timers_.earliest();
@@ -162,24 +165,34 @@ std::size_t Loop::run_iteration(std::chrono::nanoseconds max_wait) {
   }
   if (timers_.size() != 0) timers_.pop_due(backend_->now(), due_);
 
-  std::size_t done = run_ready(ready_, ready_.size());
+  std::size_t done = run_ready(ready_.size());
   if (fatal_ == nullptr) done += backend_->dispatch();
-  if (fatal_ == nullptr) done += run_ready(due_, due_.size());
-  if (fatal_ != nullptr) {
-    while (!due_.empty()) ready_.push(due_.pop());
-    std::rethrow_exception(std::exchange(fatal_, nullptr));
-  }
+  done += run_due();
+  if (fatal_ != nullptr) std::rethrow_exception(std::exchange(fatal_, nullptr));
   return done;
 }
 
-std::size_t Loop::run_ready(ReadyQueue& queue, std::size_t count) {
+std::size_t Loop::run_ready(std::size_t count) noexcept {
   std::size_t done = 0;
-  for (; done < count && fatal_ == nullptr; ++done) run_entry(queue.pop());
+  for (; done < count && fatal_ == nullptr; ++done) run_entry(ready_.pop());
+  return done;
+}
+
+/// After a fatal exception the rest is left for the next run.
+std::size_t Loop::run_due() noexcept {
+  std::size_t done = 0;
+  for (; done < due_.size() && fatal_ == nullptr; ++done) {
+    if (done + 1 < due_.size()) __builtin_prefetch(due_[done + 1]);
+    run_entry(*due_[done]);
+  }
+  for (std::size_t left = done; left < due_.size(); ++left) ready_.push(*due_[left]);
+  due_.clear();
   return done;
 }
 
 void Loop::run_entry(Entry& entry) noexcept {
   entry.forget_handles();
+  if (entry.timers != nullptr && !entry.callback) entry.timers->note_released();
   if (entry.claim.slot != nullptr) {
     const bool cancelled = !PostBox::end_claim(entry.claim);
     post_box_->release_claim(entry.claim);

@@ -145,7 +145,8 @@ class Loop {
   void check_schedulable(const Callback& callback) const;
   void check_can_run() const;
   std::size_t run_iteration(std::chrono::nanoseconds max_wait);
-  std::size_t run_ready(ReadyQueue& queue, std::size_t count);
+  std::size_t run_ready(std::size_t count) noexcept;
+  std::size_t run_due() noexcept;
   void run_entry(Entry& entry) noexcept;
   void report_callback_exception(const std::exception_ptr& exception, const char* name) noexcept;
 
@@ -154,7 +155,7 @@ class Loop {
   ChunkPool chunks_;
   EntryPool entries_;
   ReadyQueue ready_;
-  ReadyQueue due_;
+  std::vector<Entry*> due_;  ///< timers whose turn is this iteration
   TimerHeap timers_;
   std::unique_ptr<Backend> backend_;
   std::shared_ptr<PostBox> post_box_;

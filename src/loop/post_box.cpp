@@ -10,7 +10,7 @@ bool PostBox::push(Posted posted) {
   // One wake-up for all that is posted until the loop looks.
   if (incoming_.size() == 1) {
     filled_.store(true, std::memory_order_release);
-    backend_->wake();
+    if (!awake_) backend_->wake();
   }
   return true;
 }
@@ -41,19 +41,25 @@ SlotRef PostBox::make_claim() {
   return claims_.acquire(nullptr);
 }
 
-void PostBox::release_claim(const SlotRef& claim) noexcept {
-  const std::lock_guard lock(mutex_);
-  claims_.release(*claim.slot);
-}
-
 std::vector<Posted>& PostBox::collect() {
   collected_.clear();
   if (filled_.load(std::memory_order_acquire)) {
     const std::lock_guard lock(mutex_);
     filled_.store(false, std::memory_order_relaxed);
     std::swap(incoming_, collected_);
+    awake_ = true;
+    for (Slot* slot : spent_claims_) claims_.release(*slot);
+    spent_claims_.clear();
   }
   return collected_;
+}
+
+bool PostBox::may_sleep() {
+  // Written by this thread alone, so it may be read without the lock.
+  if (!awake_) return true;
+  const std::lock_guard lock(mutex_);
+  awake_ = !incoming_.empty();
+  return !awake_;
 }
 
 void PostBox::close() noexcept {
@@ -61,6 +67,8 @@ void PostBox::close() noexcept {
   {
     const std::lock_guard lock(mutex_);
     backend_ = nullptr;
+    for (Slot* slot : spent_claims_) claims_.release(*slot);
+    spent_claims_.clear();
     dropped = std::exchange(incoming_, {});
   }
 }

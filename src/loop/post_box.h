@@ -42,9 +42,14 @@ class PostBox {
   // --- The loop's thread
   /// A claim for a callback that needs no posting.
   SlotRef make_claim();
-  void release_claim(const SlotRef& claim) noexcept;
+  /// The claim has been ended and its callback is done. It goes back to the pool later, in one go with
+  /// others: a lock for each callback would stand in the way of those who post.
+  void release_claim(const SlotRef& claim) { spent_claims_.push_back(claim.slot); }
   /// What was posted since the last call, in order; empty if nothing was. Valid until the next call.
+  /// After one that was not empty no post wakes the loop, until it asks may_sleep().
   std::vector<Posted>& collect();
+  /// Asked before waiting: false if something was posted meanwhile. Costs nothing while nobody posts.
+  bool may_sleep();
   void close() noexcept;
 
  private:
@@ -52,10 +57,12 @@ class PostBox {
 
   std::mutex mutex_;
   std::atomic<bool> filled_{false};
+  bool awake_ = false;  ///< the loop looks again before it sleeps: posting need not wake it
   Backend* backend_;  ///< null once closed
   std::vector<Posted> incoming_;
   SlotPool claims_;
-  std::vector<Posted> collected_;  ///< the loop's thread only
+  std::vector<Posted> collected_;    ///< the loop's thread only
+  std::vector<Slot*> spent_claims_;  ///< the loop's thread only
 };
 
 }  // namespace weir::inline v0::detail

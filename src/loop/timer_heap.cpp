@@ -20,13 +20,8 @@ std::optional<TimerHeap::TimePoint> TimerHeap::earliest() noexcept {
   return nodes_.front().when;
 }
 
-void TimerHeap::pop_due(TimePoint now, ReadyQueue& due) noexcept {
-  while (auto when = earliest()) {
-    if (*when > now) break;
-    Entry& entry = pop();
-    entry.timers = nullptr;
-    due.push(entry);
-  }
+void TimerHeap::pop_due(TimePoint now, std::vector<Entry*>& due) {
+  while (!nodes_.empty() && nodes_.front().when <= now) due.push_back(&pop());
 }
 
 void TimerHeap::note_cancelled() noexcept {
@@ -41,10 +36,10 @@ void TimerHeap::compact() noexcept {
       *kept++ = node;
     } else {
       entries_.release(*node.entry);
+      --cancelled_;
     }
   }
   nodes_.erase(kept, nodes_.end());
-  cancelled_ = 0;
   for (std::size_t index = nodes_.size() / arity + 1; index-- > 0;) {
     if (index < nodes_.size()) sift_down(index);
   }

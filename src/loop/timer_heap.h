@@ -27,10 +27,13 @@ class TimerHeap {
   void push(TimePoint when, Entry& entry);
   /// The earliest deadline that is not cancelled; drops cancelled ones before it.
   std::optional<TimePoint> earliest() noexcept;
-  /// Moves all that are due at `now` to `due`, in order.
-  void pop_due(TimePoint now, ReadyQueue& due) noexcept;
-  /// An entry of this heap has lost its callback.
+  /// Moves all that are due at `now` to the end of `due`, in order, cancelled ones included. Looks at
+  /// no entry: with many timers each look is a cache miss.
+  void pop_due(TimePoint now, std::vector<Entry*>& due);
+  /// An entry of this heap, or one that was popped, has lost its callback.
   void note_cancelled() noexcept;
+  /// A popped entry without a callback has been released.
+  void note_released() noexcept { --cancelled_; }
   void clear() noexcept;
 
   std::size_t size() const noexcept { return nodes_.size(); }

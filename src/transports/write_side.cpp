@@ -17,8 +17,7 @@ constexpr std::uint32_t silent_dropped_writes = 5;
 WriteSide::WriteSide(Lifecycle& lifecycle, StreamChannel& channel) noexcept
     : lifecycle_(lifecycle),
       channel_(channel),
-      queue_(lifecycle.loop().chunks()),
-      dropped_(lifecycle.loop().chunks()) {}
+      queue_(lifecycle.loop().chunks()) {}
 
 bool WriteSide::accepts(bool empty) {
   if (ended_) throw WrongStateError("Cannot call write() after write_eof()");
@@ -124,7 +123,7 @@ bool WriteSide::sent(Transport transport, std::size_t count) noexcept {
 }
 
 void WriteSide::drop() noexcept {
-  dropped_.take(queue_);
+  queue_.retire();
   sending_ = false;
 }
 

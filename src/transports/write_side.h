@@ -49,7 +49,6 @@ class WriteSide {
   Lifecycle& lifecycle_;
   StreamChannel& channel_;
   ByteQueue queue_;
-  ByteQueue dropped_;
   FlowControl flow_control_;
   std::uint32_t dropped_writes_ = 0;  ///< [S27]
   bool ended_ = false;                ///< write_eof() was called

@@ -65,25 +65,22 @@ TEST_F(ByteQueueTest, ReleasesABufferOnceWhenItsLastByteIsConsumed) {
   EXPECT_EQ(released, 1);
 }
 
-TEST_F(ByteQueueTest, ReleasesBuffersWhenCleared) {
+TEST_F(ByteQueueTest, ARetiredQueueIsEmptyButKeepsItsBytesUntilItIsDestroyed) {
   int released = 0;
   const std::string text = "owned";
-  queue.append(Buffer(as_bytes(text), [&] { ++released; }), 1);
-  queue.clear();
+  {
+    ByteQueue retired{pool};
+    retired.append(as_bytes("copied"));
+    retired.append(Buffer(as_bytes(text), [&] { ++released; }), 1);
+    std::array<std::span<const std::byte>, 2> pieces;
+    ASSERT_EQ(retired.peek(pieces), 2U);
+    retired.retire();
+    EXPECT_EQ(retired.size(), 0U);
+    EXPECT_EQ(contents(retired), "");
+    EXPECT_EQ(as_text(pieces[0]), "copied");
+    EXPECT_EQ(released, 0);
+  }
   EXPECT_EQ(released, 1);
-  EXPECT_EQ(queue.size(), 0U);
-}
-
-TEST_F(ByteQueueTest, TakesAllOfAnother) {
-  ByteQueue other{pool};
-  other.append(as_bytes("world"));
-  queue.append(as_bytes("hello "));
-  queue.take(other);
-  EXPECT_EQ(contents(queue), "hello world");
-  EXPECT_TRUE(other.empty());
-  other.append(as_bytes("x"));
-  EXPECT_EQ(contents(other), "x");
-  EXPECT_EQ(contents(queue), "hello world");
 }
 
 TEST_F(ByteQueueTest, HoldsMoreThanTheLargestChunk) {

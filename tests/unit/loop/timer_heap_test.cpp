@@ -22,12 +22,15 @@ struct TimerHeapTest : testing::Test {
     heap.note_cancelled();
   }
   void run_until(int now) {
-    ReadyQueue due;
+    std::vector<Entry*> due;
     heap.pop_due(TimerHeap::TimePoint(nanoseconds(now)), due);
-    while (!due.empty()) {
-      Entry& entry = due.pop();
-      entry.callback();
-      entries.release(entry);
+    for (Entry* entry : due) {
+      if (entry->callback) {
+        entry->callback();
+      } else {
+        heap.note_released();
+      }
+      entries.release(*entry);
     }
   }
 
