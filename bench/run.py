@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Runs the benchmarks and prints what they say as tables: what `make bench` calls.
+
+The echo servers take turns, each pinned to one processor and the load generator to another; what
+counts is the ratio to the bare epoll loop, above all of the processor time a request costs the
+server. docs/performance.md tells how to read the figures."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import compile_time
+import echo
+import harness
+import loop
+import memory_use
+import syscalls
+
+SECTIONS = ["echo", "syscalls", "memory", "allocations", "loop", "compile"]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    harness.add_build_argument(parser)
+    parser.add_argument("--quick", action="store_true", help="a rough answer in under two minutes")
+    parser.add_argument("--rounds", type=int, help="rounds of the echo comparison (default: 5)")
+    parser.add_argument("--seconds", type=float, help="how long each run measures (default: 1.5)")
+    parser.add_argument("--servers", type=lambda names: names.split(","),
+                        help="only these, e.g. 'bare epoll,Weir'")
+    parser.add_argument("--only", type=lambda names: names.split(","), default=SECTIONS,
+                        help="only these of " + ",".join(SECTIONS))
+    parser.add_argument("--json", type=Path, help="write all figures to this file too")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.only) - set(SECTIONS):
+        parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
+    arguments.rounds = arguments.rounds or (2 if arguments.quick else 5)
+    arguments.seconds = arguments.seconds or (0.4 if arguments.quick else 1.5)
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    build = arguments.build.resolve()
+    harness.raise_descriptor_limit()
+    machine, network = harness.machine(), harness.quiet_network()
+    print(machine)
+    print(network, flush=True)
+
+    servers = echo.check(build, harness.available_servers(build, arguments.servers))
+    sections = {
+        "echo": lambda: echo.run(build, servers, arguments.rounds, arguments.seconds),
+        "syscalls": lambda: syscalls.run(build, servers),
+        "memory": lambda: memory_use.run(build, servers),
+        "allocations": lambda: memory_use.run_allocations(build),
+        "loop": lambda: loop.run(build, 1 if arguments.quick else 5),
+        "compile": lambda: compile_time.run(2 if arguments.quick else 5),
+    }
+    figures = {"machine": machine, "network": network}
+    for name in SECTIONS:
+        if name in arguments.only:
+            figures[name] = sections[name]()
+
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except harness.ServerFailed as failure:
+        sys.exit(f"stopped: {failure}")

@@ -1,0 +1,28 @@
+// Weir's echo server, as its README shows it.
+
+#include <weir/weir.h>
+
+#include <cstddef>
+#include <span>
+
+#include "server_options.h"
+
+namespace {
+
+struct Echo : weir::Protocol {
+  void connection_made(weir::Transport transport) override { transport_ = transport; }
+  void data_received(std::span<const std::byte> data) override { transport_.write(data); }
+
+  weir::Transport transport_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto options = bench::parse_server_options(argc, argv);
+  weir::EventLoop loop;
+  const auto server =
+      loop.run_until_complete(weir::create_server<Echo>(loop, "127.0.0.1", options.port));
+  bench::announce(server.sockets().front().sockname.port());
+  loop.run_forever();
+}

@@ -1,0 +1,44 @@
+// What every echo server of the comparison does alike, whatever library it is written on: it takes
+// `--port N`, tells on its standard output where it listens, and ends by SIGTERM's default action.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+namespace bench {
+
+struct ServerOptions {
+  std::uint16_t port = 0;  // 0: any free one
+  bool usual = false;      // the peer's everyday style instead of its best
+};
+
+inline ServerOptions parse_server_options(int argc, char** argv) {
+  ServerOptions options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--port" && i + 1 < argc) {
+      options.port = static_cast<std::uint16_t>(std::strtoul(argv[++i], nullptr, 10));
+    } else if (argument == "--usual") {
+      options.usual = true;
+    } else {
+      std::fprintf(stderr, "usage: %s [--port N] [--usual]\n", argv[0]);
+      std::exit(2);
+    }
+  }
+  return options;
+}
+
+inline void announce(unsigned port) {
+  std::printf("listening %u\n", port);
+  std::fflush(stdout);
+}
+
+[[noreturn]] inline void fail(const char* what, const char* why) {
+  std::fprintf(stderr, "%s: %s\n", what, why);
+  std::exit(1);
+}
+
+}  // namespace bench
