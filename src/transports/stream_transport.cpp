@@ -34,10 +34,9 @@ StreamTransport* StreamTransport::of(const Transport& handle) noexcept {
 }
 
 void StreamTransport::begin(UniqueFunction<void(Transport)>& ready) {
-  if (lifecycle_.state() == Lifecycle::State::open) {
-    lifecycle_.connection_made(handle());
-    read_side_.start();
-  }
+  // Also when it is closing by now: connection_lost() is scheduled, and never comes alone. [B4]
+  lifecycle_.connection_made(handle());
+  read_side_.start();
   if (ready) ready(handle());
 }
 
