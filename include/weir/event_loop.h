@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -52,10 +53,12 @@ class Loop;
 using Nanoseconds = std::chrono::nanoseconds;
 
 /// `delay` in nanoseconds; what does not fit becomes the nearest that does. [L14]
+/// Throws std::invalid_argument for a delay that is not a number.
 template <class Rep, class Period>
-constexpr Nanoseconds saturated(std::chrono::duration<Rep, Period> delay) noexcept {
+constexpr Nanoseconds saturated(std::chrono::duration<Rep, Period> delay) {
   using Wide = std::chrono::duration<long double, std::nano>;
   const Wide wide(delay);
+  if (wide != wide) throw std::invalid_argument("the delay of a timer is not a number");
   if (wide >= Wide(Nanoseconds::max())) return Nanoseconds::max();
   if (wide <= Wide(Nanoseconds::min())) return Nanoseconds::min();
   return std::chrono::duration_cast<Nanoseconds>(delay);
@@ -202,7 +205,7 @@ class WEIR_API EventLoop {
   // --- Descriptors --------------------------------------------------------------------------------
 
   /// Calls `callback` once an iteration while `descriptor` is readable, ended or broken; replaces an
-  /// earlier one. The descriptor stays the caller's. [L27, L29]
+  /// earlier one. The descriptor stays the caller's: remove it before closing it. [L27, L29]
   /// Throws WrongStateError if a transport owns it, std::invalid_argument if it is negative, and
   /// std::system_error for a file that cannot be polled. [L30, L32]
   void add_reader(int descriptor, Callback callback);

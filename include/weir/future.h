@@ -17,6 +17,7 @@
 
 namespace weir::inline v0 {
 
+class Context;
 class EventLoop;
 
 template <class T = void>
@@ -41,6 +42,7 @@ class WEIR_API FutureState : public std::enable_shared_from_this<FutureState> {
 
   bool done() const noexcept { return phase_ != Phase::pending; }
   bool cancelled() const noexcept { return phase_ == Phase::cancelled; }
+  const SlotRef& loop() const noexcept { return loop_; }
 
   void require_pending() const;
   void finish();
@@ -59,8 +61,15 @@ class WEIR_API FutureState : public std::enable_shared_from_this<FutureState> {
  private:
   enum class Phase : std::uint8_t { pending, finished, failed, cancelled };
 
+  /// A callback, and the context it was added in. [L19]
+  struct Waiting {
+    DoneCallbackId id;
+    DoneCallback callback;
+    std::shared_ptr<Context> context;
+  };
+
   void complete(Phase phase);
-  void schedule(DoneCallback callback);
+  void schedule(Waiting waiting);
 
   SlotRef loop_;
   Phase phase_ = Phase::pending;
@@ -69,7 +78,7 @@ class WEIR_API FutureState : public std::enable_shared_from_this<FutureState> {
   std::exception_ptr exception_;
   CancelHook cancel_hook_;
   std::uint64_t next_callback_ = 1;
-  std::vector<std::pair<DoneCallbackId, DoneCallback>> callbacks_;
+  std::vector<Waiting> callbacks_;
 };
 
 template <class T>

@@ -28,8 +28,9 @@
 //  3. One channel gets at most one receive event in one dispatch(): nobody starves the others. [S3]
 //  4. What unsent() gave stays in place until on_sent(), on_failed() or on_closed(): a kernel may be
 //     reading it. on_closed() is the last event of a stream channel; only then may its events object,
-//     and the channel, be destroyed. Exception: when the whole backend is about to be destroyed, all
-//     its channels are destroyed first, without events.
+//     and the channel, be destroyed. Exceptions: a channel that was never attached may be destroyed at
+//     any time, which closes it; and when the whole backend is about to be destroyed, all its channels
+//     are destroyed first, without events.
 //  5. After on_eof() there is no on_received(); after on_failed() there is only on_closed().
 //  6. Everything is noexcept. Errors are error codes: nothing unwinds through a dispatch.
 //

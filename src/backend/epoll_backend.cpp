@@ -19,6 +19,7 @@
 #include <cstring>
 #include <ctime>
 #include <limits>
+#include <unordered_map>
 #include <utility>
 
 #include "backend.h"
@@ -33,9 +34,11 @@ namespace {
 struct ReadyTag;
 class EpollBackend;
 
-constexpr std::uint32_t input_events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+constexpr std::uint32_t stream_input = EPOLLIN | EPOLLPRI | EPOLLRDHUP;
+constexpr std::uint32_t input_events = stream_input | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t output_events = EPOLLOUT | EPOLLHUP | EPOLLERR;
-constexpr std::uint32_t hang_up_events = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+/// After these a short receive proves nothing: it stops at an urgent mark, and no edge follows a hang-up.
+constexpr std::uint32_t drain_events = EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 /// At the start of a page: the kernel's copies are faster to an aligned address.
 struct alignas(4096) ReceiveBuffer {
@@ -72,6 +75,8 @@ class Source : public ListNode<ReadyTag> {
   /// Acts on the events collected; returns how many it delivered. May destroy this: see
   /// EpollBackend::is_delivering().
   virtual std::size_t deliver() noexcept = 0;
+  /// What the kernel gives back with its events.
+  virtual std::uint64_t name() const noexcept { return reinterpret_cast<std::uintptr_t>(this); }
   /// Its descriptor has been closed, and another source has the number now. [L31]
   virtual void descriptor_reused() noexcept {}
 
@@ -123,12 +128,17 @@ class EpollBackend final : public Backend {
   void source_gone(const Source& source) noexcept {
     if (delivering_ == &source) delivering_ = nullptr;
   }
+  /// A name for a source whose descriptor the user may close behind its back: the kernel may use the
+  /// name after the source is gone, if the user kept a duplicate. Odd, as no address is. [L31]
+  std::uint64_t make_name(Source& source);
+  void release_name(std::uint64_t name) noexcept;
   void register_source(Source& source);
   void unregister_source(Source& source) noexcept;
   std::span<std::byte> receive_buffer() noexcept { return receive_buffer_->bytes; }
 
  private:
   int wait_for_events(std::optional<TimePoint> deadline) noexcept;
+  Source* named_by(std::uint64_t name) const noexcept;
 
   Fd epoll_;
   Fd wake_up_;
@@ -136,13 +146,15 @@ class EpollBackend final : public Backend {
   IntrusiveList<Source, ReadyTag> ready_;  ///< what wait() collected
   IntrusiveList<Source, ReadyTag> next_;   ///< what the next wait() collects without the kernel
   std::vector<Source*> registrations_;     ///< by descriptor
+  std::unordered_map<std::uint64_t, Source*> names_;
+  std::uint64_t last_name_ = 1;
   std::unique_ptr<ReceiveBuffer> receive_buffer_ = std::make_unique_for_overwrite<ReceiveBuffer>();
   const Source* delivering_ = nullptr;
   bool interrupted_ = false;
 };
 
 std::error_code Source::control(int operation, std::uint32_t events) noexcept {
-  epoll_event event{.events = events, .data = {.ptr = this}};
+  epoll_event event{.events = events, .data = {.u64 = name()}};
   if (::epoll_ctl(backend_.epoll(), operation, descriptor_, &event) == 0) return {};
   return last_system_error();
 }
@@ -155,8 +167,13 @@ void Source::deliver_next_turn() noexcept { backend_.deliver_next_turn(*this); }
 
 class EpollStreamChannel final : public StreamChannel, private Source {
  public:
-  EpollStreamChannel(EpollBackend& backend, Fd socket)
-      : Source(backend, socket.get(), Owner::backend), socket_(std::move(socket)) {
+  /// How far one receive gets: a TCP stream gives all it has, a Unix one stops at passed descriptors.
+  enum class Receives : bool { all, some };
+
+  EpollStreamChannel(EpollBackend& backend, Fd socket, Receives receives = Receives::all)
+      : Source(backend, socket.get(), Owner::backend),
+        socket_(std::move(socket)),
+        drain_(receives == Receives::some) {
     backend_.register_source(*this);
   }
   ~EpollStreamChannel() override { release(); }
@@ -165,7 +182,7 @@ class EpollStreamChannel final : public StreamChannel, private Source {
 
   void start_receiving() noexcept override {
     receiving_ = true;
-    if (interest_ == 0) want(EPOLLIN | EPOLLRDHUP);
+    if (interest_ == 0) want(stream_input);
     if (readable_ || failure_ != 0) deliver_next_turn();
   }
 
@@ -175,7 +192,7 @@ class EpollStreamChannel final : public StreamChannel, private Source {
 
   void start_sending() noexcept override {
     sending_ = true;
-    if ((interest_ & EPOLLOUT) == 0) want(interest_ | EPOLLIN | EPOLLRDHUP | EPOLLOUT);
+    if ((interest_ & EPOLLOUT) == 0) want(stream_input | EPOLLOUT);
     if (writable_ || failure_ != 0) deliver_next_turn();
   }
 
@@ -210,7 +227,7 @@ class EpollStreamChannel final : public StreamChannel, private Source {
   bool sending_ = false;            ///< asked to
   bool readable_ = false;           ///< a receive may bring something
   bool writable_ = false;           ///< a send may take something
-  bool hung_up_ = false;            ///< there will be no further edge: receive until the end
+  bool drain_;                      ///< only would-block tells that nothing is left to receive
   bool closed_ = false;
 };
 
@@ -242,7 +259,7 @@ std::size_t EpollStreamChannel::deliver() noexcept {
   const std::uint32_t events = take_events();
   if ((events & input_events) != 0) readable_ = true;
   if ((events & output_events) != 0) writable_ = true;
-  if ((events & hang_up_events) != 0) hung_up_ = true;
+  if ((events & drain_events) != 0) drain_ = true;
   if (failure_ != 0 && (receiving_ || sending_)) {
     fail({failure_, std::system_category()});
     return 1;
@@ -269,8 +286,8 @@ void EpollStreamChannel::receive() noexcept {
   const ssize_t count = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
   if (count > 0) {
     const auto received = buffer.first(static_cast<std::size_t>(count));
-    // A short receive emptied the socket: the next byte comes with an edge. [perf: stop at a short read]
-    if (received.size() < buffer.size() && !hung_up_) readable_ = false;
+    // A short receive emptied the socket: the next byte comes with an edge.
+    if (received.size() < buffer.size() && !drain_) readable_ = false;
     events_up_->on_received(received);
 #ifndef NDEBUG
     // A span kept past its callback must not look right by accident. [C5]
@@ -454,28 +471,36 @@ std::size_t EpollConnectAttempt::deliver() noexcept {
 class EpollWatch final : public DescriptorWatch, private Source {
  public:
   EpollWatch(EpollBackend& backend, int descriptor, WatchEvents& events)
-      : Source(backend, descriptor, Owner::user), events_up_(events) {}
+      : Source(backend, descriptor, Owner::user),
+        events_up_(events),
+        name_(backend.make_name(*this)) {}
   ~EpollWatch() override {
     stop();
+    backend_.release_name(name_);
   }
 
   std::error_code want(bool readable, bool writable) noexcept override;
 
  private:
   std::size_t deliver() noexcept override;
+  std::uint64_t name() const noexcept override { return name_; }
   void descriptor_reused() noexcept override {
+    // A transport may have taken over the very socket that is watched; else there is nothing to end.
+    static_cast<void>(control(EPOLL_CTL_DEL, 0));
     registered_ = false;
     unlink();
   }
   void stop() noexcept {
     unlink();
     if (!std::exchange(registered_, false)) return;
-    // It fails if the user closed the descriptor: then there is nothing to end.
+    // It fails if the user closed the descriptor first. If that left a duplicate open, the kernel goes on
+    // telling of it under a name that nobody has.
     static_cast<void>(control(EPOLL_CTL_DEL, 0));
     backend_.unregister_source(*this);
   }
 
   WatchEvents& events_up_;
+  std::uint64_t name_;
   bool registered_ = false;
   bool readable_ = false;  ///< wanted
   bool writable_ = false;  ///< wanted
@@ -484,6 +509,9 @@ class EpollWatch final : public DescriptorWatch, private Source {
 std::error_code EpollWatch::want(bool readable, bool writable) noexcept {
   readable_ = readable;
   writable_ = writable;
+  // What was collected for an earlier callback is not for a new one; the kernel tells it again. [L27]
+  static_cast<void>(take_events());
+  unlink();
   if (!readable && !writable) {
     stop();
     return {};
@@ -535,6 +563,20 @@ void EpollBackend::unregister_source(Source& source) noexcept {
   }
 }
 
+std::uint64_t EpollBackend::make_name(Source& source) {
+  last_name_ += 2;
+  names_.emplace(last_name_, &source);
+  return last_name_;
+}
+
+void EpollBackend::release_name(std::uint64_t name) noexcept { names_.erase(name); }
+
+Source* EpollBackend::named_by(std::uint64_t name) const noexcept {
+  if (name % 2 == 0) return reinterpret_cast<Source*>(static_cast<std::uintptr_t>(name));
+  const auto found = names_.find(name);
+  return found == names_.end() ? nullptr : found->second;
+}
+
 bool EpollBackend::owns(int descriptor) const noexcept {
   const auto index = static_cast<std::size_t>(descriptor);
   return descriptor >= 0 && index < registrations_.size() && registrations_[index] != nullptr &&
@@ -549,13 +591,14 @@ int EpollBackend::wait_for_events(std::optional<TimePoint> deadline) noexcept {
     return ::epoll_wait(epoll_.get(), events, capacity, 0);
   }
   if (!deadline) return ::epoll_wait(epoll_.get(), events, capacity, -1);
-  const nanoseconds left = std::max(nanoseconds::zero(), nanoseconds(*deadline - now()));
+  const TimePoint start = now();
+  const nanoseconds left = *deadline > start ? *deadline - start : nanoseconds::zero();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
   const timespec timeout{.tv_sec = seconds.count(),
                          .tv_nsec = static_cast<long>((left - seconds).count())};
   const int count = ::epoll_pwait2(epoll_.get(), events, capacity, &timeout, nullptr);
-  if (count >= 0 || errno != ENOSYS) return count;
-  // Before Linux 5.11: whole milliseconds, rounded up so that no timer is early. [L14]
+  if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+  // Before Linux 5.11, or in a container that filters newer calls: whole milliseconds, rounded up so that no timer is early. [L14]
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   constexpr decltype(milliseconds) longest = std::numeric_limits<int>::max();
   return ::epoll_wait(epoll_.get(), events, capacity,
@@ -568,7 +611,7 @@ void EpollBackend::wait(std::optional<TimePoint> deadline) noexcept {
   ready_.splice_back(next_);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = kernel_events_[static_cast<std::size_t>(i)];
-    auto* source = static_cast<Source*>(event.data.ptr);
+    Source* source = named_by(event.data.u64);
     if (source == nullptr) continue;  // the wake-up: edge-triggered, so never read
     source->add_events(event.events);
     if (!source->linked()) ready_.push_back(*source);
@@ -615,7 +658,10 @@ Result<std::unique_ptr<StreamChannel>> EpollBackend::adopt_stream(int descriptor
   if (owns(descriptor)) return std::make_error_code(std::errc::device_or_resource_busy);
   if (const std::error_code error = prepare_adopted_socket(descriptor)) return error;
   set_no_delay(descriptor);
-  return std::unique_ptr<StreamChannel>(std::make_unique<EpollStreamChannel>(*this, Fd(descriptor)));
+  using Receives = EpollStreamChannel::Receives;
+  const auto receives = is_internet_socket(descriptor) ? Receives::all : Receives::some;
+  return std::unique_ptr<StreamChannel>(
+      std::make_unique<EpollStreamChannel>(*this, Fd(descriptor), receives));
 }
 
 ConnectStart EpollBackend::connect(const Address& remote, const Address& local,
@@ -641,7 +687,7 @@ std::unique_ptr<Backend> make_epoll_backend() {
   if (!epoll) throw std::system_error(last_system_error(), "epoll_create1");
   Fd wake_up(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_up) throw std::system_error(last_system_error(), "eventfd");
-  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.ptr = nullptr}};
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = 0}};
   if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake_up.get(), &event) != 0) {
     throw std::system_error(last_system_error(), "epoll_ctl");
   }

@@ -103,6 +103,13 @@ std::error_code prepare_adopted_socket(int descriptor) noexcept {
   return {};
 }
 
+bool is_internet_socket(int socket) noexcept {
+  int domain = AF_UNSPEC;
+  socklen_t length = sizeof domain;
+  return ::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
+         (domain == AF_INET || domain == AF_INET6);
+}
+
 void set_no_delay(int socket) noexcept {
   // What has no such option is no TCP socket, and needs none.
   static_cast<void>(set_option(socket, IPPROTO_TCP, TCP_NODELAY, true));

@@ -26,6 +26,9 @@ Result<Fd> open_bound_socket(const Address& address, const ListenOptions& option
 /// Backend::adopt_stream() promises.
 std::error_code prepare_adopted_socket(int descriptor) noexcept;
 
+/// True for a TCP socket over IPv4 or IPv6.
+bool is_internet_socket(int socket) noexcept;
+
 /// Small writes are sent at once, over TCP. [S30] No error: other stream sockets have no such option.
 void set_no_delay(int socket) noexcept;
 

@@ -44,7 +44,7 @@ class Opening : public Operation {
   /// Calls `act(self)` from the loop, in the context in which this was started. [L19]
   template <class Self, class Act>
   static void later(Self& self, Act act) {
-    self.loop().facade().call_soon(unless_over(self, std::move(act)), self.context_);
+    self.loop().schedule(unless_over(self, std::move(act)), self.context_);
   }
 
  private:

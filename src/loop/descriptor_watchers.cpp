@@ -17,7 +17,13 @@ class DescriptorWatchers::Watcher final : private WatchEvents {
   Watcher(Loop& loop, int descriptor)
       : loop_(loop), watch_(loop.backend().watch(descriptor, *this)) {}
 
-  std::shared_ptr<Callback>& side(Side side) noexcept {
+  /// A callback, and the context it was added in. [L19]
+  struct Watching {
+    Callback callback;
+    std::shared_ptr<Context> context;
+  };
+
+  std::shared_ptr<Watching>& side(Side side) noexcept {
     return side == Side::reader ? reader_ : writer_;
   }
   std::error_code update() noexcept { return watch_->want(reader_ != nullptr, writer_ != nullptr); }
@@ -27,14 +33,13 @@ class DescriptorWatchers::Watcher final : private WatchEvents {
   void on_readable() noexcept override { run(reader_, "of add_reader()"); }
   void on_writable() noexcept override { run(writer_, "of add_writer()"); }
 
-  void run(const std::shared_ptr<Callback>& callback, const char* name) noexcept {
-    if (callback == nullptr) return;
-    loop_.run_guarded([kept = callback] { (*kept)(); }, name);
+  void run(std::shared_ptr<Watching> watching, const char* name) noexcept {
+    if (watching != nullptr) loop_.run_guarded(watching->callback, watching->context, name);
   }
 
   Loop& loop_;
-  std::shared_ptr<Callback> reader_;
-  std::shared_ptr<Callback> writer_;
+  std::shared_ptr<Watching> reader_;
+  std::shared_ptr<Watching> writer_;
   std::unique_ptr<DescriptorWatch> watch_;
 };
 
@@ -58,7 +63,9 @@ void DescriptorWatchers::add(int descriptor, Side side, Callback callback) {
   if (!callback) throw std::invalid_argument("the callback of a descriptor is empty");
   auto& watcher = watchers_[descriptor];
   if (watcher == nullptr) watcher = std::make_unique<Watcher>(loop_, descriptor);
-  auto replaced = std::exchange(watcher->side(side), std::make_shared<Callback>(std::move(callback)));
+  auto replaced = std::exchange(
+      watcher->side(side),
+      std::make_shared<Watcher::Watching>(std::move(callback), loop_.current_context()));
   if (const std::error_code error = watcher->update()) {
     watcher->side(side).reset();
     if (watcher->idle()) watchers_.erase(descriptor);

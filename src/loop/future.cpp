@@ -59,15 +59,17 @@ void FutureState::complete(Phase phase) {
   phase_ = phase;
   cancel_hook_.reset();
   auto callbacks = std::exchange(callbacks_, {});
-  for (auto& [id, callback] : callbacks) schedule(std::move(callback));
+  for (Waiting& waiting : callbacks) schedule(std::move(waiting));
 }
 
-void FutureState::schedule(DoneCallback callback) {
+void FutureState::schedule(Waiting waiting) {
   auto* facade = loop_.get<EventLoop>();
   if (facade == nullptr) return;
-  Loop::of(*facade).schedule([self = shared_from_this(), callback = std::move(callback)]() mutable {
-    callback(self);
-  });
+  Loop::of(*facade).schedule(
+      [self = shared_from_this(), callback = std::move(waiting.callback)]() mutable {
+        callback(self);
+      },
+      std::move(waiting.context));
 }
 
 void FutureState::require_result() const {
@@ -90,16 +92,18 @@ std::exception_ptr FutureState::exception() const {
 
 DoneCallbackId FutureState::add_done_callback(DoneCallback callback) {
   const DoneCallbackId id{next_callback_++};
+  auto* facade = loop_.get<EventLoop>();
+  Waiting waiting{id, std::move(callback), facade != nullptr ? facade->current_context() : nullptr};
   if (done()) {
-    schedule(std::move(callback));
+    schedule(std::move(waiting));
   } else {
-    callbacks_.emplace_back(id, std::move(callback));
+    callbacks_.push_back(std::move(waiting));
   }
   return id;
 }
 
 std::size_t FutureState::remove_done_callback(DoneCallbackId id) {
-  return std::erase_if(callbacks_, [id](const auto& entry) { return entry.first == id; });
+  return std::erase_if(callbacks_, [id](const Waiting& waiting) { return waiting.id == id; });
 }
 
 }  // namespace weir::inline v0::detail

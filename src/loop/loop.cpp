@@ -55,6 +55,11 @@ std::string describe(const Transport& transport) {
   return text;
 }
 
+const char* name_of(const Entry& entry) {
+  if (entry.timers != nullptr) return "of call_later() or call_at()";
+  return entry.claim.slot != nullptr ? "of call_soon_threadsafe()" : "of call_soon()";
+}
+
 /// `start` plus `delay`, or the last time there is. [L14]
 TimePoint saturated_sum(TimePoint start, std::chrono::nanoseconds delay) noexcept {
   return delay > TimePoint::max() - start ? TimePoint::max() : start + delay;
@@ -126,9 +131,16 @@ void Loop::run_forever() {
 
 void Loop::run_until_done(const std::shared_ptr<FutureState>& future) {
   if (future == nullptr) throw std::invalid_argument("the future names nothing");
+  if (future->loop() != facade_ref_) {
+    throw std::invalid_argument("The future belongs to a different loop than the one it is run on");
+  }
   check_can_run();
-  const DoneCallbackId id =
-      future->add_done_callback([this](const std::shared_ptr<FutureState>&) { stop(); });
+  // Expires with this call, so that a callback that is scheduled by then does not stop a later run.
+  const auto stop_me = std::make_shared<Loop*>(this);
+  const DoneCallbackId id = future->add_done_callback(
+      [stop_me = std::weak_ptr(stop_me)](const std::shared_ptr<FutureState>&) {
+        if (const auto loop = stop_me.lock()) (*loop)->stop();
+      });
   try {
     run_forever();
   } catch (...) {
@@ -145,6 +157,7 @@ std::size_t Loop::run_once(std::chrono::nanoseconds max_wait) {
 }
 
 std::size_t Loop::run_iteration(std::chrono::nanoseconds max_wait) {
+  if (fatal_ != nullptr) std::rethrow_exception(std::exchange(fatal_, nullptr));
   std::optional<TimePoint> deadline;
   if (!ready_.empty() || stopping_ || max_wait <= std::chrono::nanoseconds::zero() ||
       !post_box_->may_sleep()) {
@@ -198,16 +211,15 @@ void Loop::run_entry(Entry& entry) noexcept {
     post_box_->release_claim(entry.claim);
     if (cancelled) entry.callback.reset();
   }
-  if (entry.callback) {
-    if (entry.context == nullptr) {
-      run_guarded(entry.callback, "of call_soon()");
-    } else {
-      current_context_ = entry.context;
-      current_context_->enter();
-      run_guarded(entry.callback, "of call_soon()");
-      current_context_->leave();
-      current_context_.reset();
-    }
+  if (entry.callback) run_guarded(entry.callback, entry.context, name_of(entry));
+  entries_.release(entry);
+}
+
+void Loop::drop_entry(Entry& entry) noexcept {
+  // A handle that cancels later must not believe it was in time.
+  if (entry.claim.slot != nullptr) {
+    static_cast<void>(PostBox::end_claim(entry.claim));
+    post_box_->release_claim(entry.claim);
   }
   entries_.release(entry);
 }
@@ -219,9 +231,8 @@ void Loop::close() {
   if (closed_) return;
   closed_ = true;
   post_box_->close();
-  post_box_->collect().clear();
   // What these destroy is the user's, and may come back; nothing can be scheduled any more.
-  while (!ready_.empty()) entries_.release(ready_.pop());
+  while (!ready_.empty()) drop_entry(ready_.pop());
   timers_.clear();
   watchers_.clear();
   while (!owned_.empty()) destroy(owned_.front());
@@ -282,9 +293,9 @@ Handle Loop::call_soon_threadsafe(Callback&& callback, std::shared_ptr<Context>&
   return Handle(*claim, true);
 }
 
-void Loop::schedule(Callback callback) {
+void Loop::schedule(Callback callback, std::shared_ptr<Context> context) {
   if (closed_) return;
-  ready_.push(entries_.acquire(std::move(callback), nullptr));
+  ready_.push(entries_.acquire(std::move(callback), std::move(context)));
 }
 
 void Loop::destroy(Owned& object) noexcept {
@@ -294,9 +305,8 @@ void Loop::destroy(Owned& object) noexcept {
 
 // --- Errors -----------------------------------------------------------------------------------------
 
-bool Loop::take_if_fatal(const std::exception_ptr& exception) {
-  if (!is_fatal_ || !is_fatal_(exception)) return false;
-  if (!running_) std::rethrow_exception(exception);
+bool Loop::take_if_fatal(const std::exception_ptr& exception) noexcept {
+  if (closed_ || !is_fatal_ || !is_fatal_(exception)) return false;
   if (fatal_ == nullptr) fatal_ = exception;
   backend_->interrupt_dispatch();
   return true;
@@ -309,20 +319,21 @@ void Loop::report_callback_exception(const std::exception_ptr& exception, const 
                           .extra = {{"handle", name}}});
 }
 
-void Loop::call_exception_handler(const ExceptionContext& context) {
-  if (!exception_handler_) {
-    default_exception_handler(context);
-    return;
-  }
+void Loop::call_exception_handler(const ExceptionContext& context) noexcept {
   try {
-    // A copy: the handler may replace itself.
-    const EventLoop::ExceptionHandler handler = exception_handler_;
-    handler(facade_, context);
+    try {
+      // A copy: the handler may replace itself.
+      const EventLoop::ExceptionHandler handler = exception_handler_;
+      handler ? handler(facade_, context) : default_exception_handler(context);
+    } catch (...) {
+      if (take_if_fatal(std::current_exception())) return;
+      default_exception_handler({.message = "Unhandled error in exception handler",
+                                 .exception = std::current_exception(),
+                                 .extra = {{"context", context.message}}});
+    }
   } catch (...) {
-    if (take_if_fatal(std::current_exception())) return;
-    default_exception_handler({.message = "Unhandled error in exception handler",
-                               .exception = std::current_exception(),
-                               .extra = {{"context", context.message}}});
+    log_record(LogLevel::error,
+               "Exception in default exception handler while handling an unexpected error");
   }
 }
 

@@ -76,7 +76,7 @@ class Loop {
                          std::shared_ptr<Context>&& context);
   Handle call_soon_threadsafe(Callback&& callback, std::shared_ptr<Context>&& context);
   /// call_soon() for the library's own callbacks: no checks, no handle; dropped if the loop closed.
-  void schedule(Callback callback);
+  void schedule(Callback callback, std::shared_ptr<Context> context = {});
   const std::shared_ptr<Context>& current_context() const noexcept { return current_context_; }
   /// For work on other threads that may outlive the loop: posting to it, dropped once it is closed.
   const std::shared_ptr<PostBox>& post_box() const noexcept { return post_box_; }
@@ -102,17 +102,18 @@ class Loop {
   void set_fatal_exception_predicate(std::function<bool(const std::exception_ptr&)> predicate) {
     is_fatal_ = std::move(predicate);
   }
-  void call_exception_handler(const ExceptionContext& context);
+  void call_exception_handler(const ExceptionContext& context) noexcept;
   void default_exception_handler(const ExceptionContext& context);
 
-  /// True if `exception` must leave the run call; it is then kept for that, and whatever runs now
-  /// should end. [C10]
-  bool take_if_fatal(const std::exception_ptr& exception);
+  /// True if `exception` must leave the run call: the one that goes on, or else the next. It is kept
+  /// for that, and whatever runs now should end. [C10]
+  bool take_if_fatal(const std::exception_ptr& exception) noexcept;
 
-  /// Runs `callback`; what it throws is reported as "Exception in callback `name`". Slow ones are
-  /// logged in debug mode. [L20, L25]
+  /// Runs `callback` in `context`; what it throws is reported as "Exception in callback `name`". Slow
+  /// ones are logged in debug mode. [L19, L20, L25]
   template <class F>
-  void run_guarded(F&& callback, const char* name) noexcept {
+  void run_guarded(F&& callback, const std::shared_ptr<Context>& context, const char* name) noexcept {
+    const ContextScope scope(*this, context);
     std::optional<TimePoint> begin;
     if (debug_) begin = steady_now();
     try {
@@ -142,12 +143,33 @@ class Loop {
  private:
   class RunScope;
 
+  /// The current context, for as long as a callback runs. Callbacks do not nest.
+  class ContextScope {
+   public:
+    ContextScope(Loop& loop, const std::shared_ptr<Context>& context) : loop_(loop) {
+      if (context == nullptr) return;
+      loop_.current_context_ = context;
+      context->enter();
+    }
+    ContextScope(const ContextScope&) = delete;
+    ContextScope& operator=(const ContextScope&) = delete;
+    ~ContextScope() {
+      if (loop_.current_context_ == nullptr) return;
+      loop_.current_context_->leave();
+      loop_.current_context_.reset();
+    }
+
+   private:
+    Loop& loop_;
+  };
+
   void check_schedulable(const Callback& callback) const;
   void check_can_run() const;
   std::size_t run_iteration(std::chrono::nanoseconds max_wait);
   std::size_t run_ready(std::size_t count) noexcept;
   std::size_t run_due() noexcept;
   void run_entry(Entry& entry) noexcept;
+  void drop_entry(Entry& entry) noexcept;
   void report_callback_exception(const std::exception_ptr& exception, const char* name) noexcept;
 
   EventLoop& facade_;

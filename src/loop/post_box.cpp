@@ -48,10 +48,14 @@ std::vector<Posted>& PostBox::collect() {
     filled_.store(false, std::memory_order_relaxed);
     std::swap(incoming_, collected_);
     awake_ = true;
-    for (Slot* slot : spent_claims_) claims_.release(*slot);
-    spent_claims_.clear();
+    release_spent_claims();
   }
   return collected_;
+}
+
+void PostBox::release_spent_claims() noexcept {
+  for (Slot* slot : spent_claims_) claims_.release(*slot);
+  spent_claims_.clear();
 }
 
 bool PostBox::may_sleep() {
@@ -67,9 +71,13 @@ void PostBox::close() noexcept {
   {
     const std::lock_guard lock(mutex_);
     backend_ = nullptr;
-    for (Slot* slot : spent_claims_) claims_.release(*slot);
-    spent_claims_.clear();
     dropped = std::exchange(incoming_, {});
+    for (const Posted& posted : dropped) {
+      // A handle that cancels later must not believe it was in time.
+      if (posted.claim.slot == nullptr) continue;
+      static_cast<void>(end_claim(posted.claim));
+      claims_.release(*posted.claim.slot);
+    }
   }
 }
 

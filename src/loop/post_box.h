@@ -29,7 +29,7 @@ class PostBox {
   explicit PostBox(Backend& backend) noexcept : backend_(&backend) {}
   PostBox(const PostBox&) = delete;
   PostBox& operator=(const PostBox&) = delete;
-  ~PostBox() = default;
+  ~PostBox() { release_spent_claims(); }
 
   // --- Any thread
   /// False, and `callback` is dropped, if the loop is closed.
@@ -54,6 +54,7 @@ class PostBox {
 
  private:
   bool push(Posted posted);
+  void release_spent_claims() noexcept;
 
   std::mutex mutex_;
   std::atomic<bool> filled_{false};

@@ -127,6 +127,9 @@ std::exception_ptr flaw_of(const AddressQuestion& question) {
   const auto refused = [](int code, const std::string& text) {
     return std::make_exception_ptr(std::system_error(resolver_error(code), text));
   };
+  if (question.host.empty() && question.service.empty()) {
+    return refused(EAI_NONAME, "there is neither a host nor a service to resolve");
+  }
   if (question.host.size() >= NI_MAXHOST) return refused(EAI_NONAME, "the host name is too long");
   if (question.host.find('\0') != std::string::npos) {
     return refused(EAI_NONAME, "the host name contains a NUL byte");
@@ -307,6 +310,8 @@ Future<NameInfo> getnameinfo(EventLoop& loop, const Address& address, int flags)
   std::string subject = "name of " + address.to_string();
   if (inner.is_closed()) {
     future.set_exception(closed_error());
+  } else if (address.empty()) {
+    complete(future, Result<NameInfo>(resolver_error(EAI_FAMILY)), "name of no address");
   } else if (inner.backend().known_addresses(address.host())) {
     complete(future, known_names(address, flags), subject);
   } else {

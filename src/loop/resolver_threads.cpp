@@ -1,7 +1,11 @@
 #include "resolver_threads.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <atomic>
 #include <csignal>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -30,7 +34,18 @@ class SignalsBlocked {
 }  // namespace
 
 ResolverThreads& ResolverThreads::instance() {
-  static auto* const threads = new ResolverThreads;
+  static std::atomic<ResolverThreads*> current{nullptr};
+  // A forked child has none of its parent's threads, so it starts anew. [O6]
+  static const int registered =
+      ::pthread_atfork(nullptr, nullptr, [] { current.store(nullptr, std::memory_order_relaxed); });
+  static_cast<void>(registered);  // it fails for want of memory only; forking then is as before
+  ResolverThreads* threads = current.load(std::memory_order_acquire);
+  if (threads == nullptr) {
+    auto made = std::unique_ptr<ResolverThreads>(new ResolverThreads);
+    if (current.compare_exchange_strong(threads, made.get(), std::memory_order_acq_rel)) {
+      threads = made.release();
+    }
+  }
   return *threads;
 }
 

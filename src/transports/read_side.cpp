@@ -54,7 +54,8 @@ CloseReason ReadSide::received(Transport transport, ConstBytes bytes) noexcept {
 
 ReadSide::Eof ReadSide::eof(Transport transport) noexcept {
   ended_ = true;
-  bool keep_open = false;
+  // What leaves the loop by an exception leaves the connection as it is. [C10]
+  bool keep_open = true;
   CloseReason failure = lifecycle_.guard(transport, "protocol.eof_received()", [&] {
     const AnyProtocol& protocol = lifecycle_.protocol();
     keep_open = protocol.buffered() != nullptr ? protocol.buffered()->eof_received()

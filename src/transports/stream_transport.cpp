@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "log_record.h"
+
 namespace weir::inline v0::detail {
 
 StreamTransport& StreamTransport::start(Loop& loop, StreamTransportParts parts) {
@@ -128,7 +130,11 @@ void StreamTransport::on_closed() noexcept { Loop::destroy(*this); }
 // --- The end ----------------------------------------------------------------------------------------
 
 void StreamTransport::fail(CloseReason reason) {
-  if (reason) doom(std::move(reason));
+  if (!reason) return;
+  if (reason.code() && lifecycle_.loop().debug()) {
+    log_record(LogLevel::debug, "Fatal error on transport: " + reason.message());
+  }
+  doom(std::move(reason));
 }
 
 void StreamTransport::doom(CloseReason reason) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace weir {
 namespace {
@@ -24,10 +25,11 @@ Address there_and_back(const Address& address) {
 TEST(SockaddrTest, KeepsWhatItConverts) {
   Address::Bytes link_local{0xfe, 0x80};
   link_local.back() = 7;
-  for (const Address& address :
-       {Address::ipv4({10, 1, 2, 3}, 65535), Address::ipv6(link_local, 443, 3, 0x12345),
-        Address::unix_socket("/tmp/x.sock"), Address::unix_socket(std::string("\0a\0b", 4)),
-        Address::unix_socket("")}) {
+  std::vector<Address> addresses{Address::ipv4({10, 1, 2, 3}, 65535),
+                                 Address::ipv6(link_local, 443, 3, 0x12345)};
+  for (const char* path : {"/tmp/x.sock", ""}) addresses.push_back(Address::unix_socket(path));
+  addresses.push_back(Address::unix_socket({'\0', 'a', '\0', 'b'}));
+  for (const Address& address : addresses) {
     EXPECT_EQ(there_and_back(address), address) << address.to_string();
   }
 }
@@ -36,8 +38,9 @@ TEST(SockaddrTest, LongestPathFitsAndLongerDoesNot) {
   const std::size_t room = sizeof(sockaddr_un::sun_path);
   const Address longest = Address::unix_socket(std::string(room - 1, 'x'));
   EXPECT_EQ(there_and_back(longest), longest);
-  const Address longest_name =
-      Address::unix_socket(std::string(1, '\0') + std::string(room - 1, 'x'));
+  std::string name(room, 'x');
+  name.front() = '\0';
+  const Address longest_name = Address::unix_socket(name);
   EXPECT_EQ(there_and_back(longest_name), longest_name);
 
   sockaddr_storage storage;

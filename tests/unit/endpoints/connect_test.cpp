@@ -223,6 +223,31 @@ TEST_P(ConnectTest, MisuseIsAnInvalidArgument) {
             "create_connection() needs a host and a port, or a connected socket in options.sock");
 }
 
+// L19: the factory runs in the context in which it was handed over.
+TEST_P(ConnectTest, FactoryRunsInItsContext) {
+  struct Marked : Context {
+    void enter() noexcept override {}
+    void leave() noexcept override {}
+  };
+  const Server server = serve();
+  const auto context = std::make_shared<Marked>();
+  std::shared_ptr<Context> seen;
+  Future<Connection<Recorder>> future;
+  loop.call_soon(
+      [&] {
+        future = create_connection(
+            loop,
+            [&] {
+              seen = loop.current_context();
+              return std::make_shared<Recorder>(client_calls);
+            },
+            "127.0.0.1", port_of(server));
+      },
+      context);
+  run_until([&] { return future.valid() && future.done(); });
+  EXPECT_EQ(seen, context);
+}
+
 // L7: on a closed loop.
 TEST_P(ConnectTest, ClosedLoop) {
   loop.close();

@@ -50,6 +50,8 @@ class EndpointTest : public ::testing::TestWithParam<BackendKind> {
     });
   }
 
+  ~EndpointTest() override { loop.close(); }
+
   /// Runs the loop until `condition` holds; fails the test if that takes too long.
   template <class Condition>
   void run_until(Condition condition) {

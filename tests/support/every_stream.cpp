@@ -1,0 +1,110 @@
+#include "every_stream.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+namespace weir::test {
+namespace {
+
+/// The descriptor under `transport`; -1 if there is none.
+int descriptor_of(const Transport& transport) {
+  return transport.get_extra_info<SocketView>("socket").value_or(SocketView()).descriptor;
+}
+
+void shrink_buffer(const Transport& transport, int option) {
+  const int size = 64 * 1024;
+  const int descriptor = descriptor_of(transport);
+  if (descriptor >= 0) setsockopt(descriptor, SOL_SOCKET, option, &size, sizeof size);
+}
+
+}  // namespace
+
+void StreamTest::open_streams(const StreamMaker& maker) {
+  maker_ = maker;
+  open_loop(maker.loop_options());
+}
+
+Recorder& StreamTest::new_recorder(std::string name) {
+  return recorders_.emplace_back(loop(), maker().protocol, std::move(name));
+}
+
+Pair StreamTest::connect(Recorder& left, Recorder& right) {
+  with_protocols([&](auto protocol_of) { connect_with(protocol_of(left), protocol_of(right)); });
+  run_until([&] { return left.made() && right.made(); });
+  return {left, right};
+}
+
+CloggedPair StreamTest::clog(Pair pair) {
+  const Transport from = pair.left.transport;
+  pair.right.transport.pause_reading();
+  shrink_buffer(from, SO_SNDBUF);
+  shrink_buffer(pair.right.transport, SO_RCVBUF);
+  from.set_write_buffer_limits({.high = std::size_t{1} << 30U});
+  const std::string chunk = pattern(16 * KiB);
+  std::size_t written = 0;
+  // So much is queued at last that what the kernel may still take in the background leaves most of
+  // it.
+  for (std::size_t queued = 0; queued == 0 || queued != from.get_write_buffer_size();) {
+    while (from.get_write_buffer_size() < 128 * KiB) {
+      from.write(chunk);
+      written += chunk.size();
+    }
+    queued = from.get_write_buffer_size();
+    settle();
+  }
+  return {pair.left, pair.right, from.get_write_buffer_size(), written};
+}
+
+void StreamTest::settle() {
+  if (witness_left_ == nullptr) {
+    witness_left_ = &new_recorder("left witness");
+    witness_right_ = &new_recorder("right witness");
+    connect(*witness_left_, *witness_right_);
+  }
+  for (int round = 0; round < 12; ++round) {
+    for (const auto& [from, to] :
+         {std::pair(witness_left_, witness_right_), std::pair(witness_right_, witness_left_)}) {
+      const std::size_t before = to->received.size();
+      from->transport.write(".");
+      run_until([&] { return to->received.size() > before; });
+    }
+  }
+}
+
+void StreamTest::reset(Recorder& end, Recorder& other) {
+  end.transport.pause_reading();
+  other.transport.write("!");
+  settle();
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  const int descriptor = descriptor_of(end.transport);
+  if (descriptor >= 0) setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  end.transport.abort();
+}
+
+void StreamTest::hand_over(Recorder& from, Recorder& to, ProtocolKind kind) {
+  to.adopted = true;
+  to.transport = from.transport;
+  from.handed_over = true;
+  from.transport.set_protocol(to.protocol(kind));
+}
+
+void StreamTest::end_connections() {
+  for (Recorder& recorder : recorders_) {
+    recorder.forget_actions();
+    recorder.transport.abort();
+  }
+  run_until([&] { return RecordingProtocol::alive == 0; });
+  for (const Recorder& recorder : recorders_) {
+    EXPECT_TRUE(recorder.lost() || recorder.handed_over || !recorder.made()) << "never lost [B2]";
+  }
+}
+
+void StreamTest::TearDown() {
+  // A test that failed half way has left callbacks that look at variables of its own: not run again.
+  if (!HasFailure() && has_loop() && !loop().is_closed()) end_connections();
+  for (const Recorder& recorder : recorders_) EXPECT_EQ(recorder.violations, Calls());
+  LoopTest::TearDown();
+}
+
+}  // namespace weir::test

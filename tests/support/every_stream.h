@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "loop_test.h"
+
+namespace weir::test {
+
+/// A connection and both its ends; `left` connected, `right` accepted.
+struct Pair {
+  Recorder& left;
+  Recorder& right;
+};
+
+/// A connection whose right end has paused reading, with everything in between full: what left
+/// writes is queued. Left's limits are so high that it is not paused.
+struct CloggedPair {
+  Recorder& left;
+  Recorder& right;
+  std::size_t base;  ///< how many bytes are queued; that they did not fit is what makes it clogged
+  std::size_t written;  ///< how many bytes were written in all
+};
+
+/// A test with connected streams. At its end each connection still open is aborted, and each protocol
+/// must have seen a legal order of callbacks: one connection_made(), in the end one connection_lost().
+class StreamTest : public LoopTest {
+ protected:
+  /// Makes the loop; a subclass calls it from its SetUp().
+  void open_streams(const StreamMaker& maker);
+  void TearDown() override;
+
+  const StreamMaker& maker() const { return maker_; }
+  bool buffered() const { return maker().protocol == ProtocolKind::buffered; }
+
+  /// A diary for one end, to prepare before connecting.
+  Recorder& new_recorder(std::string name = "recorder");
+
+  /// Connects the two and waits until both were told.
+  Pair connect(Recorder& left, Recorder& right);
+  /// A connection with fresh recorders.
+  Pair connected_pair() { return connect(new_recorder("left"), new_recorder("right")); }
+
+  /// Calls `use(protocol_of)`, where protocol_of(recorder) is a factory, as openers take it, of
+  /// protocols of the maker's kind.
+  template <class Use>
+  void with_protocols(Use use) {
+    if (buffered()) {
+      use([](Recorder& recorder) {
+        return [&recorder] { return std::make_shared<RecordingBufferedProtocol>(recorder); };
+      });
+    } else {
+      use([](Recorder& recorder) {
+        return [&recorder] { return std::make_shared<RecordingProtocol>(recorder); };
+      });
+    }
+  }
+
+  /// As connect(), of protocols of any type: the factories are those of create_connection() and
+  /// create_server(). Returns what create_connection() gives.
+  template <class LeftFactory, class RightFactory>
+  auto connect_with(LeftFactory left, RightFactory right) {
+    std::size_t accepted = 0;
+    Server server = run_until_done(maker().listen(
+        loop(), [right = std::move(right), &accepted]() mutable { return ++accepted, right(); }));
+    auto future = maker().connect(loop(), std::move(left), server.sockets().at(0).sockname);
+    run_until([&] { return future.done() && accepted == 1; });
+    server.close();
+    iterate(2);  // connection_made() follows the factory
+    return std::move(future.result());
+  }
+
+  /// See CloggedPair; prepared ends may be given.
+  CloggedPair clogged_pair() { return clog(connected_pair()); }
+  CloggedPair clog(Pair pair);
+  /// Lets right read, and everything flow.
+  void unclog(const CloggedPair& pair) { pair.right.transport.resume_reading(); }
+
+  /// Drives the loop until whatever was under way has arrived: messages that set out later, on a
+  /// connection of their own, have gone there and back several times.
+  void settle();
+
+  /// Ends the connection of `end` so that the other end sees a reset. `end` pauses reading, and
+  /// gets a byte from `other` that it never reads.
+  void reset(Recorder& end, Recorder& other);
+
+  /// Hands the transport of `from` over to `to`, with set_protocol().
+  void hand_over(Recorder& from, Recorder& to) { hand_over(from, to, to.kind); }
+  void hand_over(Recorder& from, Recorder& to, ProtocolKind kind);
+
+ private:
+  void end_connections();
+
+  StreamMaker maker_;
+  std::deque<Recorder> recorders_;
+  Recorder* witness_left_ = nullptr;
+  Recorder* witness_right_ = nullptr;
+};
+
+/// A test of one rule that runs over every maker: TEST_P(EveryStream, …).
+class EveryStream : public StreamTest, public ::testing::WithParamInterface<StreamMaker> {
+ protected:
+  void SetUp() override { open_streams(GetParam()); }
+};
+
+}  // namespace weir::test
