@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""weir echo: sends back what it receives, until it is told to stop."""
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import unittest
+
+from programs import (DEADLINE, MIB, SIGINT, SIGTERM, ProgramTest, fill, port_of, receive_all,
+                      receive_exactly)
+
+
+class Serving(ProgramTest):
+    @unittest.skipUnless(shutil.which("nc"), "nc is not installed")
+    def test_answers_netcat(self):
+        _, [url] = self.serve_echo()
+        done = subprocess.run(["nc", "-N", "127.0.0.1", str(port_of(url))], input=b"hello\n",
+                              stdout=subprocess.PIPE, timeout=DEADLINE, check=True)
+        self.assertEqual(done.stdout, b"hello\n")
+
+    def test_serves_several_urls(self):
+        _, urls = self.serve_echo(urls=["tcp://127.0.0.1:0"] * 3)
+        self.assertEqual(len(set(urls)), 3)
+        for url in urls:
+            connection = self.client(port_of(url))
+            connection.sendall(url.encode())
+            self.assertEqual(receive_exactly(connection, len(url)), url.encode())
+
+    def test_serves_ipv6(self):
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            self.skipTest("no IPv6 here")
+        _, [url] = self.serve_echo(urls=["tcp://[::1]:0"])
+        self.assertRegex(url, r"^tcp://\[::1\]:")
+        connection = self.client(port_of(url), "::1")
+        connection.sendall(b"six")
+        self.assertEqual(receive_exactly(connection, 3), b"six")
+
+    def test_megabytes_come_back_as_they_went(self):
+        _, [url] = self.serve_echo()
+        connection = self.client(port_of(url))
+        sent = os.urandom(8 * MIB)
+
+        def send():
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        received = receive_all(connection)
+        sender.join(DEADLINE)
+        self.assertEqual(len(received), len(sent))
+        self.assertTrue(received == sent)
+
+    def test_reads_no_more_from_a_client_who_does_not_read(self):
+        _, [url] = self.serve_echo()
+        connection = self.client(port_of(url))
+        sent = fill(connection, 128 * MIB)
+        self.assertLess(sent, 128 * MIB)
+        connection.shutdown(socket.SHUT_WR)
+        self.assertEqual(len(receive_all(connection)), sent)
+
+
+class Stopping(ProgramTest):
+    def test_exits_at_once_without_connections(self):
+        for number in SIGINT, SIGTERM:
+            with self.subTest(number):
+                program, _ = self.serve_echo("--grace", "600")
+                program.signal(number)
+                self.assertEqual(program.finish(), (0, b"", ""))
+
+    def test_lets_connections_finish_but_accepts_no_more(self):
+        program, [url] = self.serve_echo("--grace", "600")
+        connection = self.connected_client(url)
+        program.signal(SIGTERM)
+        self.wait_until_refused(url)
+        connection.sendall(b"still here")
+        self.assertEqual(receive_exactly(connection, 10), b"still here")
+        connection.close()
+        code, _, errors = program.finish()
+        self.assertEqual(code, 0)
+        self.assertEqual(
+            errors,
+            "stopping: 1 connection is open, given 600 s to finish; once more ends at once\n")
+
+    def test_closes_what_is_left_after_the_grace_period(self):
+        program, [url] = self.serve_echo("--grace", "0.1")
+        connection = self.connected_client(url)
+        program.signal(SIGINT)
+        self.assertEqual(receive_all(connection), b"")
+        self.assertEqual(program.finish()[0], 0)
+
+    def test_aborts_what_cannot_be_flushed(self):
+        program, [url] = self.serve_echo("--grace", "0.1")
+        fill(self.client(port_of(url)), 128 * MIB)
+        program.signal(SIGTERM)
+        self.assertEqual(program.finish()[0], 0)
+
+    def test_a_second_signal_ends_it_at_once(self):
+        program, [url] = self.serve_echo("--grace", "600")
+        self.connected_client(url)
+        program.signal(SIGTERM)
+        self.wait_until_refused(url)
+        program.signal(SIGTERM)
+        self.assertEqual(program.finish()[0], 0)
+
+    def connected_client(self, url):
+        """A client that the server is known to have accepted."""
+        connection = self.client(port_of(url))
+        connection.sendall(b"hello")
+        self.assertEqual(receive_exactly(connection, 5), b"hello")
+        return connection
+
+    def wait_until_refused(self, url):
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port_of(url)), timeout=DEADLINE).close()
+            except ConnectionError:
+                return
+
+
+if __name__ == "__main__":
+    unittest.main()

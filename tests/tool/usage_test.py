@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""What the tool says when it cannot do what it was told: one line, and the exit code of --help."""
+
+import re
+import socket
+import unittest
+
+from programs import ProgramTest
+
+PORT = "write tcp://[::1]:PORT"
+RANGE = "a port is a number from 1 to 65535"
+
+# Arguments, and the whole message after "weir: ". The exit code is 2.
+WRONG = [
+    ("echo", "URL is required; see weir echo --help"),
+    ("echo foo", "no scheme in 'foo'; write tcp://HOST:PORT"),
+    ("echo udp://h:1", "unknown scheme 'udp' in 'udp://h:1'; write tcp://HOST:PORT"),
+    ("echo tcp://h", "no port in 'tcp://h'; add one: tcp://h:8888"),
+    ("echo tcp://h:", "no port in 'tcp://h:'; add one after the ':', such as 8888"),
+    ("echo tcp://h:65536", f"bad port '65536' in 'tcp://h:65536'; {RANGE}, or 0 for a free one"),
+    ("echo tcp://h:-1", f"bad port '-1' in 'tcp://h:-1'; {RANGE}, or 0 for a free one"),
+    ("connect tcp://h:http", f"bad port 'http' in 'tcp://h:http'; {RANGE}"),
+    ("connect tcp://h:0", "port 0 in 'tcp://h:0'; only a server can take a free port; name the one "
+                          "to connect to"),
+    ("bench tcp://h:0", "port 0 in 'tcp://h:0'; only a server can take a free port; name the one to "
+                        "connect to"),
+    ("connect tcp://:1", "no host in 'tcp://:1'; write tcp://127.0.0.1:PORT or tcp://[::1]:PORT"),
+    ("connect tcp://a,b:1", "bad host 'a,b' in 'tcp://a,b:1'; write a name or an address"),
+    ("connect tcp://::1:80", f"IPv6 address without brackets in 'tcp://::1:80'; {PORT}"),
+    ("connect tcp://[::1", f"no closing ] in 'tcp://[::1'; {PORT}"),
+    ("connect tcp://[::1]80", f"no ':' after ] in 'tcp://[::1]80'; {PORT}"),
+    ("connect tcp://[::1]", "no port in 'tcp://[::1]'; add one: tcp://[::1]:8888"),
+    ("connect tcp://[h]:80", f"bad IPv6 address 'h' in 'tcp://[h]:80'; {PORT}"),
+    ("connect tcp://h:80/x", "'/x' after the port in 'tcp://h:80/x'; leave it out"),
+    ("echo --backend simulated tcp://h:0",
+     "no simulated network for 'echo': nothing outside this process can reach it; use --backend "
+     "epoll, or try weir bench or weir demo on it"),
+    ("connect --backend simulated tcp://h:1",
+     "no simulated network for 'connect': nothing outside this process can reach it; use --backend "
+     "epoll, or try weir bench or weir demo on it"),
+    ("echo --backend x tcp://h:0",
+     "--backend: x not in {auto,epoll,simulated}; see weir echo --help"),
+    ("echo --grace x tcp://h:0",
+     "--grace: 'x' is not a number from 0 to 86400; see weir echo --help"),
+    ("bench tcp://h:1 --connections 0",
+     "--connections: '0' is not a number from 1 to 1000000; see weir bench --help"),
+    ("bench tcp://h:1 --size x",
+     "--size: 'x' is not a size; write 1024, 64KiB or 1MiB; see weir bench --help"),
+    ("bench tcp://h:1 --size 1GiB",
+     "--size: '1073741824' is not a number from 1 to 16777216; see weir bench --help"),
+    ("bench tcp://h:1 --pipeline 0",
+     "--pipeline: '0' is not a number from 1 to 65536; see weir bench --help"),
+    ("bench tcp://h:1 --duration 0",
+     "--duration: '0' is not a number from 0.001 to 86400; see weir bench --help"),
+    ("connect tcp://h:1 more", "The following argument was not expected: more; see weir connect "
+                               "--help"),
+    ("demo --fast", "The following argument was not expected: --fast; see weir demo --help"),
+    ("serve", "unknown subcommand 'serve'; there are echo, connect, bench and demo"),
+    ("", "A subcommand is required; see weir --help"),
+]
+
+
+class CommandLine(ProgramTest):
+    def test_what_is_wrong(self):
+        for arguments, message in WRONG:
+            with self.subTest(arguments):
+                self.assertEqual(self.run_tool(*arguments.split()), (2, "", f"weir: {message}\n"))
+
+    def test_version(self):
+        code, out, err = self.run_tool("--version")
+        self.assertEqual((code, err), (0, ""))
+        self.assertRegex(out, r"^weir \d+\.\d+\.\d+\n$")
+
+    def test_help(self):
+        code, out, err = self.run_tool("--help")
+        self.assertEqual((code, err), (0, ""))
+        for word in "echo", "connect", "bench", "demo", "Examples:", "Exit codes:":
+            self.assertIn(word, out)
+        for command in "echo", "connect", "bench":
+            code, out, _ = self.run_tool(command, "--help")
+            self.assertEqual(code, 0)
+            self.assertIn(f"Example:\n  ", out)
+            self.assertRegex(out, f"weir {command} tcp://")
+            self.assertIn("--backend KIND", out)
+
+
+class World(ProgramTest):
+    """Correct commands that fail: exit code 1."""
+
+    def check(self, message, *arguments):
+        code, _, err = self.run_tool(*arguments)
+        self.assertEqual(code, 1)
+        self.assertRegex(err, f"^weir: {message}\n$")
+
+    def free_port(self):
+        """A port that nobody listens on, and that nobody is given while the test lasts."""
+        taken = socket.socket()
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+    def test_connection_refused(self):
+        url = f"tcp://127.0.0.1:{self.free_port()}"
+        for command in "connect", "bench":
+            with self.subTest(command):
+                self.check(f"cannot connect to {url}: Connection refused; start a server there "
+                           "first, e.g. weir echo", command, url)
+
+    def test_port_in_use(self):
+        _, [url] = self.serve_echo()
+        self.check(f"cannot listen on {url}: Address already in use; stop what listens there, or "
+                   "take a free port with :0", "echo", "tcp://127.0.0.1:0", url)
+
+    def test_unknown_host(self):
+        for command in "connect", "echo", "bench":
+            with self.subTest(command):
+                self.check("cannot find host 'nowhere.invalid': .+; check the spelling, or write "
+                           "its address", command, "tcp://nowhere.invalid:1234")
+
+    def test_address_of_another_machine(self):
+        self.check(r"cannot listen on tcp://192\.0\.2\.1:0: Cannot assign requested address; that "
+                   r"address is not this machine's; try 127\.0\.0\.1, \[::1\] or 0\.0\.0\.0",
+                   "echo", "tcp://192.0.2.1:0")
+
+    def test_figures_that_cannot_be_written(self):
+        path = self.temporary_directory() / "missing" / "figures.json"
+        self.check(f"cannot write '{re.escape(str(path))}': No such file or directory; give --json "
+                   "a path in a directory of yours",
+                   "bench", "tcp://127.0.0.1:1", "--json", str(path))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,103 @@
+#include "bench.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <system_error>
+
+#include "echo_protocol.h"
+#include "errors.h"
+#include "load.h"
+#include "report.h"
+#include "terminal.h"
+#include "url.h"
+
+namespace weir_tool {
+namespace {
+
+void allow_all_descriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+weir::Server serve_echo(weir::EventLoop& loop, const Url& url, EchoCounts& counts) {
+  const auto factory = [&counts] { return std::make_unique<EchoProtocol>(counts); };
+  try {
+    return loop.run_until_complete(weir::create_server(loop, factory, url.host, url.port));
+  } catch (const std::system_error& error) {
+    throw cannot_listen(url, error);
+  }
+}
+
+LoadOptions load_options(const BenchCommand& command) {
+  return {.url = parse_url(command.url, PortRule::must_be_given),
+          .connections = command.connections,
+          .message_bytes = command.message_bytes,
+          .pipeline = command.pipeline,
+          .duration = std::chrono::duration_cast<std::chrono::nanoseconds>(
+              std::chrono::duration<double>(command.seconds))};
+}
+
+/// Opens the file at once: a path that cannot be written should not cost a measurement.
+std::optional<std::ofstream> open_json(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  errno = 0;
+  std::ofstream file(path);
+  if (!file) {
+    throw RunError(fmt::format("cannot write '{}': {}; give --json a path in a directory of yours",
+                               path, std::generic_category().message(errno)));
+  }
+  return file;
+}
+
+LoadProgress live_progress(const LoadOptions& options, const Terminal& terminal) {
+  if (!terminal.interactive()) return {};
+  return [options](const LoadResult& so_far) {
+    fmt::print("\r  {}\x1b[K", progress_line(options, so_far));
+    std::fflush(stdout);
+  };
+}
+
+void print_title(const LoadOptions& options, weir::BackendKind backend) {
+  const bool simulated = backend == weir::BackendKind::simulated;
+  fmt::print("{}: {} {} x {}, {} in flight on each, {:g} s{}, {}\n\n", options.url.to_string(),
+             options.connections, options.connections == 1 ? "connection" : "connections",
+             format_bytes(options.message_bytes), options.pipeline,
+             std::chrono::duration<double>(options.duration).count(),
+             simulated ? " of its own time" : "", weir::to_string(backend));
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int run_bench(const BenchCommand& command) {
+  const LoadOptions options = load_options(command);
+  std::optional<std::ofstream> json = open_json(command.json_path);
+  allow_all_descriptors();
+
+  const Terminal terminal;
+  EchoCounts counts;
+  weir::EventLoop loop({.backend = command.backend});
+  if (loop.backend() == weir::BackendKind::simulated) serve_echo(loop, options.url, counts);
+  print_title(options, loop.backend());
+  const LoadResult result = run_load(loop, options, live_progress(options, terminal));
+
+  if (terminal.interactive()) fmt::print("\r\x1b[K");
+  fmt::print("{}", load_report(result, terminal));
+  if (json) *json << load_json(options, result, weir::to_string(loop.backend())) << std::flush;
+  if (!result.error.empty()) {
+    throw RunError(fmt::format("wrong echo from {}: {}; the server has to send back every byte",
+                               options.url.to_string(), result.error));
+  }
+  return exit_ok;
+}
+
+}  // namespace weir_tool

@@ -1,0 +1,17 @@
+// `weir connect`: standard input to a peer, the peer to standard output.
+#pragma once
+
+#include <weir/weir.h>
+#include <string>
+
+namespace weir_tool {
+
+struct ConnectCommand {
+  std::string url;
+  weir::BackendKind backend = weir::BackendKind::automatic;
+};
+
+/// Returns the exit code. Throws UsageError and RunError.
+int run_connect(const ConnectCommand& command);
+
+}  // namespace weir_tool

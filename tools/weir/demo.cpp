@@ -1,0 +1,323 @@
+#include "demo.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "echo_protocol.h"
+#include "errors.h"
+#include "load.h"
+#include "outside_program.h"
+#include "sequence_diagram.h"
+#include "terminal.h"
+#include "url.h"
+
+namespace weir_tool {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view greeting = "hello, weir\n";
+/// Writing stops when the transport says so; this only ends it should that never come.
+constexpr std::size_t most_written = std::size_t{64} * 1024 * 1024;
+
+// --- One connection, told by both of its sides ---------------------------------------------------
+
+/// Echoes the greeting; counts what comes after it, and sends the sum when the client has ended.
+class ToldServer : public weir::Protocol {
+ public:
+  explicit ToldServer(Recording& recording) : recording_(recording) {}
+
+  void connection_made(weir::Transport transport) override {
+    transport_ = transport;
+    recording_.callback(Side::server, "connection_made");
+  }
+
+  void data_received(std::span<const std::byte> data) override {
+    recording_.callback(Side::server, "data_received", data.size());
+    if (received_ < greeting.size()) {
+      recording_.call(Side::server, "write", data.size());
+      transport_.write(data);
+    }
+    received_ += data.size();
+  }
+
+  bool eof_received() override {
+    recording_.callback(Side::server, "eof_received");
+    const std::string sum = fmt::format("{} bytes came\n", format_count(received_));
+    recording_.call(Side::server, "write", sum.size());
+    transport_.write(sum);
+    recording_.call(Side::server, "close");
+    return false;  // false closes, after what was written has been sent
+  }
+
+  void connection_lost(const weir::CloseReason&) override {
+    recording_.callback(Side::server, "connection_lost");
+  }
+
+ private:
+  Recording& recording_;
+  weir::Transport transport_;
+  std::uint64_t received_ = 0;
+};
+
+/// Greets; then writes until it is told to pause, and ends when it is told to resume.
+class ToldClient : public weir::Protocol {
+ public:
+  ToldClient(Recording& recording, weir::Future<> done)
+      : recording_(recording), done_(std::move(done)) {}
+
+  void connection_made(weir::Transport transport) override {
+    transport_ = transport;
+    recording_.callback(Side::client, "connection_made");
+    write(std::string(greeting));
+  }
+
+  void data_received(std::span<const std::byte> data) override {
+    recording_.callback(Side::client, "data_received", data.size());
+    if (!std::exchange(flooded_, true)) write_until_paused();
+  }
+
+  void pause_writing() override {
+    recording_.callback(Side::client, "pause_writing");
+    paused_ = true;
+  }
+
+  void resume_writing() override {
+    recording_.callback(Side::client, "resume_writing");
+    recording_.call(Side::client, "write_eof");
+    transport_.write_eof();
+  }
+
+  bool eof_received() override {
+    recording_.callback(Side::client, "eof_received");
+    return false;
+  }
+
+  void connection_lost(const weir::CloseReason&) override {
+    recording_.callback(Side::client, "connection_lost");
+    done_.set_result();
+  }
+
+ private:
+  void write(const std::string& text) {
+    recording_.call(Side::client, "write", text.size());
+    transport_.write(text);
+  }
+
+  void write_until_paused() {
+    const std::string block(std::size_t{256} * 1024, '.');
+    for (std::size_t size = 0; !paused_ && size < most_written; size += block.size()) write(block);
+    if (!paused_) transport_.write_eof();
+  }
+
+  Recording& recording_;
+  weir::Future<> done_;
+  weir::Transport transport_;
+  bool flooded_ = false;
+  bool paused_ = false;
+};
+
+// --- The demonstration ---------------------------------------------------------------------------
+
+class Demo {
+ public:
+  explicit Demo(weir::BackendKind backend) : loop_({.backend = backend}) {}
+
+  void run() {
+    title();
+    one_connection();
+    echo_for_everybody();
+    numbers();
+    where_to_go();
+  }
+
+ private:
+  void title() const;
+  void heading(std::string_view text) const;
+  void line(std::string_view text) const;
+  void passed(std::string_view what, std::string_view details) const;
+  std::string dim(std::string_view text) const { return terminal_.styled(Style::dim, text); }
+
+  void one_connection();
+  void echo_for_everybody();
+  void many_clients();
+  void outside_clients();
+  bool outside_client(std::string_view name, const std::vector<std::string>& arguments);
+  void numbers();
+  void where_to_go() const;
+
+  template <class Factory>
+  weir::Server serve(Factory factory);
+  LoadResult load(std::size_t connections, std::size_t bytes, std::size_t pipeline,
+                  std::chrono::nanoseconds duration);
+  bool simulated() const { return loop_.backend() == weir::BackendKind::simulated; }
+
+  Terminal terminal_;
+  EchoCounts counts_;
+  weir::EventLoop loop_;
+  Url echo_;  // where the echo server listens
+};
+
+void Demo::title() const {
+  fmt::print("{} {}: asyncio's transports and protocols in C++, over {}\n",
+             terminal_.styled(Style::bold, "weir"), weir::version(),
+             simulated() ? "a simulated network" : weir::to_string(loop_.backend()));
+}
+
+void Demo::heading(std::string_view text) const {
+  fmt::print("\n{}\n\n", terminal_.styled(Style::bold, text));
+  std::fflush(stdout);
+}
+
+void Demo::line(std::string_view text) const {
+  fmt::print("  {}\n", text);
+  std::fflush(stdout);
+}
+
+void Demo::passed(std::string_view what, std::string_view details) const {
+  line(fmt::format("{} {:<34} {}", terminal_.styled(Style::green, terminal_.pick("✓", "ok")), what,
+                   details));
+}
+
+template <class Factory>
+weir::Server Demo::serve(Factory factory) {
+  const Url any_port{"127.0.0.1", 0};
+  try {
+    return loop_.run_until_complete(
+        weir::create_server(loop_, std::move(factory), any_port.host, any_port.port));
+  } catch (const std::system_error& error) {
+    throw cannot_listen(any_port, error);
+  }
+}
+
+Url first_url(const weir::Server& server) { return url_of(server.sockets().front().sockname); }
+
+void Demo::one_connection() {
+  heading("One connection, callback by callback");
+  Recording recording(loop_);
+  const weir::Server server = serve([&] { return std::make_unique<ToldServer>(recording); });
+  const Url url = first_url(server);
+  const weir::Future<> done = loop_.create_future();
+  try {
+    loop_.run_until_complete(weir::create_connection(
+        loop_, [&] { return std::make_unique<ToldClient>(recording, done); }, url.host, url.port));
+  } catch (const std::system_error& error) {
+    throw cannot_connect(url, error);
+  }
+  loop_.run_until_complete(done);
+  server.close();
+  loop_.run_until_complete(server.wait_closed());
+  fmt::print("{}\n", draw(recording, terminal_));
+  line(dim("The client writes faster than the server reads: pause_writing says when to stop, and"));
+  line(dim("resume_writing when to go on. write_eof ends one direction; the answer still comes."));
+}
+
+void Demo::echo_for_everybody() {
+  heading("An echo server and its clients");
+  const weir::Server server = serve([this] { return std::make_unique<EchoProtocol>(counts_); });
+  echo_ = first_url(server);
+  line(fmt::format("listening on {}", terminal_.styled(Style::bold, echo_.to_string())));
+  many_clients();
+  if (simulated()) {
+    line(dim("No program outside can reach a simulated network: --backend epoll shows one."));
+  } else {
+    outside_clients();
+  }
+}
+
+LoadResult Demo::load(std::size_t connections, std::size_t bytes, std::size_t pipeline,
+                      std::chrono::nanoseconds duration) {
+  LoadResult result = run_load(loop_, {.url = echo_,
+                                       .connections = connections,
+                                       .message_bytes = bytes,
+                                       .pipeline = pipeline,
+                                       .duration = duration});
+  if (!result.error.empty()) {
+    throw RunError(fmt::format("wrong echo from {}: {}; this is a bug in weir", echo_.to_string(),
+                               result.error));
+  }
+  return result;
+}
+
+void Demo::many_clients() {
+  const LoadResult result = load(100, 16384, 1, simulated() ? 20ms : 300ms);
+  passed("100 clients in this process",
+         fmt::format("{} messages, {}: every byte came back", format_count(result.requests),
+                     format_bytes(result.bytes_checked)));
+}
+
+void Demo::outside_clients() {
+  const std::string port = std::to_string(echo_.port);
+  const bool told = outside_client("nc", {"-N", echo_.host, port}) ||
+                    outside_client("socat", {"-", fmt::format("TCP:{}:{}", echo_.host, port)});
+  if (!told) {
+    line(
+        fmt::format("{} neither nc -N (netcat-openbsd) nor socat is installed: no client from "
+                    "outside",
+                    terminal_.styled(Style::yellow, "-")));
+  }
+}
+
+/// False if the program is not there, or is another one of the same name.
+bool Demo::outside_client(std::string_view name, const std::vector<std::string>& arguments) {
+  const std::optional<std::string> path = find_program(name);
+  if (!path) return false;
+  std::vector<std::string> command{*path};
+  std::string shown(name);
+  for (const std::string& argument : arguments) {
+    command.push_back(argument);
+    shown += " " + argument;
+  }
+  const ProgramResult result = run_program(loop_, command, greeting, 5s);
+  if (!result.succeeded || result.output != greeting) return false;
+  passed(shown,
+         fmt::format("another program: \"{}\" came back", greeting.substr(0, greeting.size() - 1)));
+  return true;
+}
+
+void Demo::numbers() {
+  heading(simulated() ? "Some numbers: of the simulated network, in its own time"
+                      : "Some numbers: server and clients share one thread, half a second each");
+  struct Case {
+    std::size_t connections, bytes, pipeline;
+  };
+  static constexpr std::array<Case, 4> cases{
+      {{1, 64, 1}, {100, 1024, 1}, {100, 65536, 1}, {10, 1024, 16}}};
+  line(dim(fmt::format("{:>11} {:>8} {:>9} {:>12} {:>9} {:>10} {:>10}", "connections", "message",
+                       "in flight", "requests/s", "MiB/s", "p50", "p99")));
+  for (const Case& one : cases) {
+    const LoadResult result =
+        load(one.connections, one.bytes, one.pipeline, simulated() ? 20ms : 500ms);
+    line(fmt::format("{:>11} {:>8} {:>9} {:>12} {:>9.1f} {:>10} {:>10}", one.connections,
+                     format_bytes(one.bytes), one.pipeline,
+                     format_count(static_cast<std::uint64_t>(result.requests_per_second())),
+                     result.mib_per_second(), format_duration(result.latencies.quantile(0.5)),
+                     format_duration(result.latencies.quantile(0.99))));
+  }
+}
+
+void Demo::where_to_go() const {
+  heading("Try it");
+  line("weir echo tcp://127.0.0.1:8888                       " + dim("an echo server"));
+  line("weir connect tcp://127.0.0.1:8888                    " + dim("talk to it"));
+  line("weir bench tcp://127.0.0.1:8888 --connections 100    " + dim("load it, check every byte"));
+}
+
+}  // namespace
+
+int run_demo(const DemoCommand& command) {
+  Demo(command.backend).run();
+  return exit_ok;
+}
+
+}  // namespace weir_tool

@@ -1,0 +1,212 @@
+// The command line tool of Weir: what the library does, without writing a program first.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <weir/weir.h>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "bench.h"
+#include "connect.h"
+#include "demo.h"
+#include "echo.h"
+#include "errors.h"
+
+namespace weir_tool {
+namespace {
+
+constexpr const char* footer =
+    R"(Endpoints are URLs: tcp://HOST:PORT, with an IPv6 address in brackets.
+
+Examples:
+  weir echo tcp://127.0.0.1:8888 tcp://[::1]:0
+  printf 'hello\n' | weir connect tcp://127.0.0.1:8888
+  weir bench tcp://127.0.0.1:8888 --connections 100 --size 64
+  weir bench tcp://127.0.0.1:8888 --backend simulated
+  weir demo
+
+Exit codes:
+  0  all went well
+  1  it failed while it ran: port in use, connection refused, a wrong byte
+  2  the command line is wrong)";
+
+constexpr const char* subcommands = "echo, connect, bench and demo";
+constexpr std::size_t largest_message = std::size_t{16} * 1024 * 1024;
+
+/// A number in a range, refused in words a person would use.
+CLI::Validator number(double least, double most) {
+  const auto refusal = [=](const std::string& text) {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    const bool is_number = end != text.c_str() && *end == '\0';
+    if (is_number && value >= least && value <= most) return std::string();
+    return fmt::format("'{}' is not a number from {} to {}", text, least, most);
+  };
+  return CLI::Validator(refusal, "");
+}
+
+/// Turns "64KiB" into "65536".
+CLI::Validator size_in_bytes() {
+  const auto convert = [](std::string& text) {
+    const std::string given = text;
+    try {
+      if (CLI::AsSizeValue(false)(text).empty()) return std::string();
+    } catch (const CLI::ParseError&) {
+      // not a size: refused below
+    }
+    return fmt::format("'{}' is not a size; write 1024, 64KiB or 1MiB", given);
+  };
+  return CLI::Validator(convert, "");
+}
+
+void add_backend(CLI::App& command, weir::BackendKind& backend) {
+  static const std::map<std::string, weir::BackendKind> kinds{
+      {"auto", weir::BackendKind::automatic},
+      {"epoll", weir::BackendKind::epoll},
+      {"simulated", weir::BackendKind::simulated}};
+  command
+      .add_option_function<std::string>(
+          "--backend", [&backend](const std::string& name) { backend = kinds.at(name); },
+          "What is under the loop: auto, epoll or simulated (auto)")
+      ->check(CLI::IsMember(kinds).description(""))
+      ->option_text("KIND");
+}
+
+void add_echo(CLI::App& app, EchoCommand& command) {
+  CLI::App* echo = app.add_subcommand("echo", "Serve echo on each URL until SIGINT or SIGTERM");
+  echo->add_option("URL", command.urls, "Where to listen; port 0 takes a free one")
+      ->required()
+      ->option_text("...");
+  echo->add_option("--grace", command.grace_seconds,
+                   "How long connections may go on after the signal (5)")
+      ->check(number(0, 86400))
+      ->option_text("SECONDS");
+  add_backend(*echo, command.backend);
+  echo->footer(
+      "Prints 'listening on URL' for each socket once all are ready.\n\n"
+      "Example:\n  weir echo tcp://127.0.0.1:8888 tcp://[::1]:0");
+}
+
+void add_connect(CLI::App& app, ConnectCommand& command) {
+  CLI::App* connect =
+      app.add_subcommand("connect", "Send standard input to a peer, print what it sends");
+  connect->add_option("URL", command.url, "Whom to connect to")->required()->option_text(" ");
+  add_backend(*connect, command.backend);
+  connect->footer(
+      "The end of standard input ends the sending direction; when the peer has ended "
+      "its own too,\nthe program is done.\n\n"
+      "Example:\n  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | weir connect tcp://localhost:80");
+}
+
+void add_bench(CLI::App& app, BenchCommand& command) {
+  CLI::App* bench = app.add_subcommand("bench", "Load an echo server, check and measure it");
+  bench->add_option("URL", command.url, "Where the echo server is")->required()->option_text(" ");
+  bench->add_option("--connections", command.connections, "How many, all at once (10)")
+      ->check(number(1, 1'000'000))
+      ->option_text("N");
+  bench->add_option("--size", command.message_bytes, "Of a message; 64KiB and 1MiB work too (1024)")
+      ->transform(size_in_bytes())
+      ->check(number(1, largest_message))
+      ->option_text("BYTES");
+  bench
+      ->add_option("--pipeline", command.pipeline,
+                   "Messages on their way at once on each connection (1)")
+      ->check(number(1, 65536))
+      ->option_text("P");
+  bench->add_option("--duration", command.seconds, "How long to measure (5)")
+      ->check(number(0.001, 86400))
+      ->option_text("SECONDS");
+  bench->add_option("--json", command.json_path, "Write the figures there too")
+      ->option_text("FILE");
+  add_backend(*bench, command.backend);
+  bench->footer(
+      "Every byte that comes back is compared with what was sent; a wrong or lost one is "
+      "an error.\nOn the simulated backend the server is in this process.\n\n"
+      "Example:\n  weir bench tcp://127.0.0.1:8888 --connections 100 --size 64 "
+      "--pipeline 16 --duration 10");
+}
+
+void add_demo(CLI::App& app, DemoCommand& command) {
+  CLI::App* demo = app.add_subcommand("demo", "Show what the library does, in a few seconds");
+  add_backend(*demo, command.backend);
+}
+
+/// A program started without standard descriptors would get sockets in their place.
+void open_missing_descriptors() {
+  for (int descriptor = 0; descriptor <= STDERR_FILENO; ++descriptor) {
+    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    (void)open("/dev/null", O_RDWR);  // takes the lowest free number: this one
+  }
+}
+
+int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+  std::string command = "weir";
+  for (const CLI::App* chosen : app.get_subcommands()) command += " " + chosen->get_name();
+  fmt::print(stderr, "weir: {}; see {} --help\n", error.what(), command);
+  return exit_usage;
+}
+
+/// CLI11 would only say that a subcommand is missing.
+void check_subcommand(const CLI::App& app, std::string_view name) {
+  if (name.starts_with('-')) return;
+  for (const CLI::App* known : app.get_subcommands({})) {
+    if (name == known->get_name()) return;
+  }
+  throw UsageError(fmt::format("unknown subcommand '{}'; there are {}", name, subcommands));
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Weir: asyncio's transports and protocols, as a C++ library", "weir");
+  app.set_version_flag("--version", "weir " WEIR_VERSION_STRING);
+  app.footer(footer);
+  app.require_subcommand(1);
+  EchoCommand echo;
+  ConnectCommand connect;
+  BenchCommand bench;
+  DemoCommand demo;
+  add_echo(app, echo);
+  add_connect(app, connect);
+  add_bench(app, bench);
+  add_demo(app, demo);
+  if (argc > 1) check_subcommand(app, argv[1]);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report_parse_error(app, error);
+  }
+  if (app.got_subcommand("echo")) return run_echo(echo);
+  if (app.got_subcommand("connect")) return run_connect(connect);
+  if (app.got_subcommand("bench")) return run_bench(bench);
+  return run_demo(demo);
+}
+
+int run_and_report(int argc, char** argv) {
+  try {
+    const int code = run(argc, argv);
+    return std::fflush(stdout) == 0 ? code : exit_failure;
+  } catch (const UsageError& error) {
+    fmt::print(stderr, "weir: {}\n", error.what());
+    return exit_usage;
+  } catch (const std::exception& error) {
+    std::fflush(stdout);
+    fmt::print(stderr, "weir: {}\n", error.what());
+    return exit_failure;
+  }
+}
+
+}  // namespace
+}  // namespace weir_tool
+
+int main(int argc, char** argv) {
+  weir_tool::open_missing_descriptors();
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error to report, not an end
+  return weir_tool::run_and_report(argc, argv);
+}
