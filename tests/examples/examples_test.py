@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Every example does what its first line says."""
+
+import os
+import pathlib
+import socket
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tool"))
+from programs import DEADLINE, MIB, ProgramTest, example, fill, receive_all, receive_exactly
+
+
+class ExampleTest(ProgramTest):
+    def serve(self, name):
+        """Starts an example that serves on a free port; returns the program and the port."""
+        program = self.start(example(name), "0")
+        line = program.line()
+        self.assertRegex(line, r" on 127\.0\.0\.1:[1-9][0-9]*$")
+        return program, int(line.rpartition(":")[2])
+
+
+class Echo(ExampleTest):
+    def test_client_and_server(self):
+        _, port = self.serve("tcp_echo_server")
+        client = self.start(example("tcp_echo_client"), str(port), "How do you do?")
+        code, out, _ = client.finish()
+        self.assertEqual((code, out), (0, b"sent: How do you do?\nreceived: How do you do?\n"
+                                          b"the server closed the connection\n"))
+
+    def test_server_is_bounded(self):
+        _, port = self.serve("tcp_echo_server")
+        connection = self.client(port)
+        sent = fill(connection, 128 * MIB)
+        self.assertLess(sent, 128 * MIB)
+        connection.shutdown(socket.SHUT_WR)
+        self.assertEqual(len(receive_all(connection)), sent)
+
+
+class OpenSocket(ExampleTest):
+    def test_receives_over_a_socket_that_was_open(self):
+        code, out, _ = self.start(example("open_socket_client")).finish()
+        self.assertEqual((code, out), (0, b"received: abc\n"))
+
+
+class Chat(ExampleTest):
+    def member(self, port):
+        """A member that the server knows of; returns its connection and its name."""
+        connection = self.client(port)
+        host, number = connection.getsockname()
+        return connection, f"{host}:{number}".encode()
+
+    def test_a_line_goes_to_all_others(self):
+        _, port = self.serve("chat_server")
+        ann, ann_name = self.member(port)
+        self.expect_answer(ann)
+        bob, bob_name = self.member(port)
+        self.expect(ann, bob_name + b" came\n")
+        bob.sendall(b"hel")
+        bob.sendall(b"lo\nall\n")
+        self.expect(ann, bob_name + b": hello\n" + bob_name + b": all\n")
+        ann.sendall(b"hi\n")
+        self.expect(bob, ann_name + b": hi\n")
+        bob.close()
+        self.expect(ann, bob_name + b" went\n")
+
+    def test_a_reader_who_never_reads_costs_nothing(self):
+        server, port = self.serve("chat_server")
+        speaker, speaker_name = self.member(port)
+        self.expect_answer(speaker)
+        listener, listener_name = self.member(port)
+        self.expect(speaker, listener_name + b" came\n")
+        sleeper, sleeper_name = self.member(port)
+        for connection in speaker, listener:
+            self.expect(connection, sleeper_name + b" came\n")
+
+        before = self.memory(server.pid)
+        line = b"x" * 1000 + b"\n"
+        block = line * 64
+        answer = (speaker_name + b": " + line) * 64
+        sleeper_went = False
+        for _ in range(32 * MIB // len(block)):
+            speaker.sendall(block)
+            # The one who reads gets all of it, whatever becomes of the other one.
+            data = receive_exactly(listener, len(answer))
+            note = sleeper_name + b" went\n"
+            if note in data:
+                sleeper_went = True
+                data = data.replace(note, b"") + receive_exactly(listener, len(note))
+            self.assertTrue(data == answer)
+        self.assertTrue(sleeper_went)
+        if not self.is_sanitized(server.pid):
+            self.assertLess(self.memory(server.pid) - before, 8 * MIB)
+
+    def test_a_line_that_never_ends_costs_nothing(self):
+        _, port = self.serve("chat_server")
+        speaker, _ = self.member(port)
+        try:
+            fill(speaker, 32 * MIB)
+            self.assertEqual(receive_all(speaker), b"")
+        except ConnectionError:
+            pass  # cut off, which is the point
+
+    def expect(self, connection, data):
+        self.assertEqual(receive_exactly(connection, len(data)), data)
+
+    def expect_answer(self, connection):
+        """The server has no greeting: a second member's coming and going shows it is there."""
+        with socket.create_connection(connection.getpeername(), timeout=DEADLINE) as other:
+            host, port = other.getsockname()
+            self.expect(connection, f"{host}:{port} came\n".encode())
+        self.expect(connection, f"{host}:{port} went\n".encode())
+
+    def memory(self, pid):
+        """What the process holds in memory, in bytes."""
+        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def is_sanitized(self, pid):
+        """Sanitizers keep freed memory for a while."""
+        maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+        return "libasan" in maps or "libtsan" in maps
+
+
+if __name__ == "__main__":
+    unittest.main()
