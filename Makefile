@@ -41,7 +41,7 @@ clang:  ## the tests, compiled by Clang 16
 bench:  ## measure; see docs/performance.md
 	$(packages) build test bench
 	cmake --preset release
-	cmake --build --preset release --parallel $(JOBS)
+	cmake --build --preset release --target bench/all --parallel $(JOBS)
 	python3 bench/run.py
 
 tidy:  ## clang-tidy over the library, the tool and the examples

@@ -1,19 +1,25 @@
 #include "slot_pool.h"
 
 #include <array>
-#include <memory>
+#include <cstddef>
 #include <mutex>
 #include <utility>
 
 namespace weir::inline v0::detail {
 namespace {
 
-constexpr int batch_size = 64;
+constexpr std::size_t batch_size = 64;
 
-/// The free slots of no pool, linked by their targets.
+struct Batch {
+  Batch* next;
+  std::array<Slot, batch_size> slots;
+};
+
+/// All slots there are, and those of no pool.
 struct Store {
   std::mutex mutex;
-  Slot* free = nullptr;
+  Batch* batches = nullptr;
+  Slot* free = nullptr;  ///< linked by their targets
 };
 
 /// Never destroyed: handles may be checked after main() returned.
@@ -39,22 +45,20 @@ SlotPool::~SlotPool() {
 }
 
 SlotRef SlotPool::acquire(void* target) {
-  if (free_ == nullptr) {
-    const std::lock_guard lock(store().mutex);
-    for (int taken = 0; taken < batch_size; ++taken) {
-      Slot* slot = pop(store().free);
-      if (slot == nullptr) break;
-      push(free_, *slot);
-    }
-  }
-  if (free_ == nullptr) {
-    // Owned by nobody on purpose: see Slot.
-    auto* batch = new std::array<Slot, batch_size>;
-    for (Slot& slot : *batch) push(free_, slot);
-  }
+  if (free_ == nullptr) refill();
   Slot* slot = pop(free_);
   slot->target = target;
   return {slot, slot->generation.load(std::memory_order_relaxed)};
+}
+
+void SlotPool::refill() {
+  const std::lock_guard lock(store().mutex);
+  for (std::size_t taken = 0; taken < batch_size && store().free != nullptr; ++taken) {
+    push(free_, *pop(store().free));
+  }
+  if (free_ != nullptr) return;
+  store().batches = new Batch{store().batches, {}};
+  for (Slot& slot : store().batches->slots) push(free_, slot);
 }
 
 void SlotPool::release(Slot& slot) noexcept {

@@ -21,6 +21,8 @@ class SlotPool {
   void release(Slot& slot) noexcept;
 
  private:
+  void refill();
+
   Slot* free_ = nullptr;
 };
 
