@@ -33,7 +33,8 @@ class DescriptorWatchers::Watcher final : private WatchEvents {
   void on_readable() noexcept override { run(reader_, "of add_reader()"); }
   void on_writable() noexcept override { run(writer_, "of add_writer()"); }
 
-  void run(std::shared_ptr<Watching> watching, const char* name) noexcept {
+  /// By value: the callback may remove itself.
+  void run(std::shared_ptr<Watching> watching, const char* name) noexcept {  // NOLINT(*-value-param)
     if (watching != nullptr) loop_.run_guarded(watching->callback, watching->context, name);
   }
 

@@ -24,7 +24,7 @@ struct Entry {
 
   SlotRef ref() const noexcept { return {slot, slot->generation.load(std::memory_order_relaxed)}; }
   /// No handle finds it from here on.
-  void forget_handles() noexcept {
+  void forget_handles() const noexcept {
     slot->generation.store(slot->generation.load(std::memory_order_relaxed) + 1,
                            std::memory_order_relaxed);
   }

@@ -40,9 +40,9 @@ class TimerHeap {
 
  private:
   struct Node {
-    TimePoint when;
-    std::uint64_t sequence;
-    Entry* entry;
+    TimePoint when{};
+    std::uint64_t sequence = 0;
+    Entry* entry = nullptr;
   };
 
   static bool earlier(const Node& a, const Node& b) noexcept {

@@ -81,6 +81,19 @@ TEST_P(EveryStream, EndsAFlushWithAbort) {
   EXPECT_EQ(pair.left.calls, calls("connection_made", "connection_lost"));
 }
 
+// B6: after a flush connection_lost() comes at once, before anything that was scheduled meanwhile.
+TEST_P(EveryStream, IsLostRightAfterTheLastByteOfAFlush) {
+  const CloggedPair pair = clogged_pair();
+  Calls order;
+  pair.left.on("resume_writing", [&] { loop().call_soon([&] { order.emplace_back("soon"); }); });
+  pair.left.on("connection_lost", [&] { order.emplace_back("connection_lost"); });
+  pair.left.transport.set_write_buffer_limits({.high = 0});
+  pair.left.transport.close();
+  unclog(pair);
+  run_until([&] { return order.size() == 2; });
+  EXPECT_EQ(order, calls("connection_lost", "soon"));
+}
+
 // S16: an error during the flush drops the rest and is the reason.
 TEST_P(EveryStream, GivesTheErrorOfAFlush) {
   const CloggedPair pair = clogged_pair();
@@ -212,6 +225,46 @@ TEST_P(EveryStream, KeepsTheReasonOfACloseBeforeAnException) {
   run_until([&right = right] { return right.lost(); });
   EXPECT_EQ(right.reason.code(), std::errc::timed_out);
   EXPECT_EQ(take_reports(), calls(fatal_error(buffered(), "boom")));
+}
+
+// S14, S17: a connection that another one's callback ends receives nothing of what is there already.
+TEST_P(EveryStream, ReceivesNothingOnceAnotherConnectionEndedIt) {
+  for (const bool aborts : {false, true}) {
+    auto [left, right] = connected_pair();
+    auto [other_left, other_right] = connected_pair();
+    const auto ends = [&](Recorder& doomed) {
+      return [&doomed, aborts] { aborts ? doomed.transport.abort() : doomed.transport.close(); };
+    };
+    right.on("data_received", ends(other_right));
+    other_right.on("data_received", ends(right));
+    for (const Recorder* end : {&right, &other_right}) end->transport.pause_reading();
+    left.transport.write("x");
+    other_left.transport.write("x");
+    settle();
+    for (const Recorder* end : {&right, &other_right}) end->transport.resume_reading();
+    run_until([&] { return right.lost() || other_right.lost(); });
+    settle();
+    EXPECT_EQ(right.received + other_right.received, "x");
+    EXPECT_NE(right.lost(), other_right.lost());
+  }
+}
+
+// S17, F17: when both directions are ready in one iteration, an abort() in one silences the other.
+TEST_P(EveryStream, IsSilentAfterAbortWhenBothDirectionsAreReady) {
+  for (const std::string callback : {"data_received", "resume_writing"}) {
+    const CloggedPair pair = clogged_pair();
+    pair.left.transport.set_write_buffer_limits({.high = 0, .low = 0});
+    pair.left.transport.set_write_buffer_limits({.high = 1 * MiB, .low = 1 * MiB});
+    pair.left.transport.pause_reading();
+    pair.left.on(callback, [&] { pair.left.transport.abort(); });
+    pair.right.transport.write("x");
+    settle();
+    unclog(pair);
+    pair.left.transport.resume_reading();
+    run_until([&] { return pair.left.lost(); });
+    ASSERT_GE(pair.left.calls.size(), 2U);
+    EXPECT_TRUE((pair.left.calls.end() - 2)->starts_with(callback));
+  }
 }
 
 // C10: an exception that the predicate calls fatal leaves the loop at once; it is not reported.

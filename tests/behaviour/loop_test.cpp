@@ -359,7 +359,7 @@ TEST_P(RunningLoop, TellsWhenItIsDue) {
   EXPECT_EQ(loop().next_deadline(), timer.when());
   const TimerHandle earlier = loop().call_later(30min, [] {});
   EXPECT_EQ(loop().next_deadline(), earlier.when());
-  Handle soon = loop().call_soon([] {});
+  loop().call_soon([] {});
   const auto at_once = loop().next_deadline();
   ASSERT_TRUE(at_once.has_value());
   EXPECT_LE(*at_once, loop().time());

@@ -149,7 +149,9 @@ TEST_P(EveryStream, TakesEveryCallWhenLost) {
     transport.pause_reading();
     transport.resume_reading();
     transport.set_write_buffer_limits({.high = 0});
+    const auto before = transport.get_protocol();
     transport.set_protocol(heir.protocol());
+    EXPECT_EQ(transport.get_protocol(), before);
     EXPECT_TRUE(transport.is_closing());
     EXPECT_FALSE(transport.is_reading());
     EXPECT_EQ(transport.get_write_buffer_size(), 0U);

@@ -111,11 +111,7 @@ TEST_P(Resolving, RefusesWhatCannotBeAsked) {
             resolver_error(EAI_SERVICE));
   EXPECT_EQ(error_of(getaddrinfo(loop(), std::string("127.0.0.1\0x", 11), "80")).category(),
             resolver_category());
-  EXPECT_EQ(error_of(getaddrinfo(loop(), "127.0.0.1",
-                                 std::string("8\0"
-                                             "0",
-                                             3)))
-                .category(),
+  EXPECT_EQ(error_of(getaddrinfo(loop(), "127.0.0.1", std::string{'8', '\0', '0'})).category(),
             resolver_category());
   EXPECT_EQ(error_of(getaddrinfo(loop(), std::string(5000, 'x'), "80")).category(),
             resolver_category());

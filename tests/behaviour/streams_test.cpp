@@ -241,6 +241,17 @@ TEST_P(EveryStream, DoesNotPauseOrResumeWhenClosing) {
   EXPECT_EQ(pair.left.calls, calls("connection_made"));
 }
 
+// S9, S14: resuming what was paused before close() brings nothing back while it flushes.
+TEST_P(EveryStream, DoesNotResumeReadingWhenClosing) {
+  const CloggedPair pair = clogged_pair();
+  pair.left.transport.pause_reading();
+  pair.right.transport.write("never read");
+  pair.left.transport.close();
+  pair.left.transport.resume_reading();
+  settle();
+  EXPECT_EQ(pair.left.calls, calls("connection_made"));
+}
+
 // S10: pause_reading() inside connection_made() is honoured.
 TEST_P(EveryStream, CanPauseInConnectionMade) {
   Recorder& left = new_recorder("left");

@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+"""Runs the scenarios of the oracle on asyncio and prints their traces: see README.md.
+
+    run_asyncio.py FILE...
+"""
+
+import asyncio
+import logging
+import pathlib
+import socket
+import sys
+import time
+
+from asyncio_protocols import (BufferProtocol, Callbacks, Connection, StreamProtocol, UserError,
+                               kind_of, make_error, runs_of)
+from asyncio_verbs import Verbs
+from script import read_scenarios
+
+DEADLINE_SECONDS = 20
+
+
+class Runner(Verbs):
+    def __init__(self, scenario):
+        self.scenario = scenario
+        self.lines = []  # [actor, text]
+        self.data_line = None  # the line of the last data, its bytes
+        self.counts = {}
+        self.fired = set()
+        self.connections = {}
+        self.listener = None
+        self.port = None
+        self.handles = {}
+        self.futures = {}
+        self.callbacks = {}
+        self.waiters = {}
+        self.sockets = {}
+        self.thrower = None
+        self.over = False
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_debug(False)
+        self.loop.set_exception_handler(self.reported)
+        self.start_time = self.loop.time()
+
+    # --- The trace
+
+    def trace(self, actor, text):
+        if not self.over:
+            self.lines.append([actor, text])
+
+    def count(self, key):
+        self.counts[key] = self.counts.get(key, 0) + 1
+        return self.counts[key]
+
+    def happened(self, connection, label, event, detail=""):
+        name = event if label == connection.name else f"{label}.{event}"
+        self.trace(connection.name, f"{name} {detail}".strip())
+        return self.act_on(connection, label, event)
+
+    def data(self, connection, label, event, data):
+        name = event if label == connection.name else f"{label}.{event}"
+        connection.received += data
+        last = next((line for line in reversed(self.lines) if line[0] == connection.name), None)
+        if self.data_line and self.data_line[0] is last and self.data_line[1] == name:
+            self.data_line[2].extend(data)
+        else:
+            self.trace(connection.name, name)
+            self.data_line = (self.lines[-1], name, bytearray(data))
+        if not self.scenario.hide_data:
+            self.data_line[0][1] = f"{name} {runs_of(self.data_line[2])}"
+        for at, event_name, _, actions in self.scenario.handlers:
+            if at == label and event_name.startswith("received>="):
+                if len(connection.received) >= int(event_name[10:]) and (at, event_name) not in self.fired:
+                    self.fired.add((at, event_name))
+                    self.act(connection.name, actions)
+        self.act_on(connection, label, event)
+
+    def act_on(self, connection, label, event):
+        return self.act_for(connection.name, label, event)
+
+    def act_for(self, actor, label, event):
+        occurrence = self.count((label, event))
+        result = None
+        for at, name, only, actions in self.scenario.handlers:
+            if (at, name) == (label, event) and only in (None, occurrence):
+                result = self.act(actor, actions)
+        return result
+
+    def reported(self, loop, context):
+        error = context.get("exception")
+        message = context["message"]
+        fields = [field for field in ("protocol", "transport") if field in context]
+        if message.startswith("Exception in callback"):
+            message = "Exception in callback"
+            fields = []  # L20 asks for none
+        actor = "loop"
+        if isinstance(context.get("protocol"), Callbacks):
+            actor = context["protocol"].connection.name
+        elif self.thrower and isinstance(error, (UserError, ConnectionResetError)):
+            actor = self.thrower
+        self.trace(actor, " ".join(["exception_handler", message, kind_of(error)] + fields))
+        if self.handler_broken:
+            raise UserError("handler")
+
+    handler_broken = False
+
+    # --- Actions
+
+    def act(self, actor, actions):
+        result = None
+        for words in actions:
+            target = actor
+            if words[0] in self.connections or words[0] in ("loop", "listener"):
+                target, words = words[0], words[1:]
+            elif words[0] in self.futures:
+                target, words = words[0], words[1:]
+            if words[0] == "return":
+                result = words[1] == "true"
+            elif words[0] == "throw":
+                self.thrower = actor
+                raise make_error(words[1])
+            else:
+                self.perform(target, words)
+        return result
+
+    def perform(self, target, words):
+        verb, arguments = words[0], words[1:]
+        actor = target
+        if target in self.connections:
+            method = getattr(self, "connection_" + verb)
+            subject = self.connections[target]
+        elif target in self.futures:
+            method = getattr(self, "future_" + verb)
+            subject, actor = target, "loop"
+        elif target == "listener":
+            method = getattr(self, "listener_" + verb)
+            subject = self.listener
+        else:
+            method = getattr(self, "loop_" + verb)
+            subject = self.loop
+        try:
+            method(subject, *arguments)
+        except AttributeError as error:
+            self.trace(actor, f"{verb} is not there: {error.name}")
+        except Exception as error:
+            self.trace(actor, f"{verb} raised {kind_of(error)}")
+
+    # --- Steps
+
+    def make_protocol(self, connection, label):
+        kind = BufferProtocol if label in self.scenario.buffered else StreamProtocol
+        return kind(self, connection, label)
+
+    def factory(self, connection):
+        if connection.name in self.scenario.factory_throws:
+            self.thrower = connection.name
+            raise make_error(self.scenario.factory_throws[connection.name])
+        return self.make_protocol(connection, connection.name)
+
+    def accept(self):
+        number = sum(name.startswith("server") for name in self.connections) + 1
+        name = "server" if number == 1 else f"server{number}"
+        self.connections[name] = Connection(name)
+        return self.factory(self.connections[name])
+
+    def step_listen(self, *options):
+        given = {"backlog": int(option[8:]) for option in options if option.startswith("backlog=")}
+        self.listener = self.loop.run_until_complete(self.loop.create_server(
+            self.accept, "127.0.0.1", 0, start_serving="idle" not in options, **given))
+        self.port = self.listener.sockets[0].getsockname()[1]
+
+    def step_start(self, name):
+        connection = self.connections[name] = Connection(name)
+
+        async def connect():
+            try:
+                await self.loop.create_connection(lambda: self.factory(connection), "127.0.0.1", self.port)
+                self.trace(name, "connected")
+            except Exception as error:
+                self.trace(name, f"connect failed {kind_of(error)}")
+            self.count((name, "connected"))
+
+        def done(task):
+            if task.cancelled():
+                self.trace(name, "connect cancelled")
+                self.count((name, "connected"))
+
+        connection.opening = self.loop.create_task(connect())
+        connection.opening.add_done_callback(done)
+
+    def step_connect(self, name):
+        self.step_start(name)
+        self.run_until([f"{name}.connected"])
+
+    def step_open(self):
+        self.step_listen()
+        self.step_connect("client")
+        self.run_until(["server.connection_made"])
+
+    def step_settle(self):
+        self.loop_settle()
+
+    def step_future(self, name):
+        self.futures[name] = self.loop.create_future()
+
+    def step_pair(self, name):
+        self.sockets[f"{name}.a"], self.sockets[f"{name}.b"] = socket.socketpair()
+        for end in "ab":
+            self.sockets[f"{name}.{end}"].setblocking(False)
+
+    def iterate(self):
+        self.loop.stop()
+        self.loop.run_forever()
+
+    def step_run(self, how, *rest):
+        if how == "until":
+            self.run_until([word for word in rest if word != "and"])
+        elif how == "once":
+            self.iterate()
+        elif how == "forever":
+            try:
+                self.loop.run_forever()
+            except Exception as error:
+                self.trace("loop", f"run_forever raised {kind_of(error)}")
+        else:
+            try:
+                self.loop.run_until_complete(self.futures[rest[0]])
+                self.trace("loop", "run_until_complete returned")
+            except BaseException as error:
+                self.trace("loop", f"run_until_complete raised {kind_of(error)}")
+
+    def holds(self, condition):
+        label, event = condition.split(".")
+        connection = self.connections.get(label)
+        if event.startswith("received>="):
+            return connection is not None and len(connection.received) >= int(event[10:])
+        if event == "drained":
+            return connection.transport.get_write_buffer_size() == 0
+        if event == "got_all":
+            return self.got_all(connection)
+        event, _, times = event.partition("#")
+        return self.counts.get((label, event), 0) >= int(times or 1)
+
+    def run_until(self, conditions):
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not all(self.holds(condition) for condition in conditions):
+            if time.monotonic() > deadline:
+                self.trace("loop", f"waited in vain for {' and '.join(conditions)}")
+                return
+            self.iterate()
+
+    def run(self):
+        for words in self.scenario.steps:
+            if words[0] in self.connections or words[0] in self.futures \
+                    or words[0] in ("loop", "listener"):
+                self.perform(words[0], words[1:])
+            else:
+                getattr(self, "step_" + words[0])(*words[1:])
+        self.over = True
+        self.clean_up()
+        return self.lines
+
+    def clean_up(self):
+        for sock in self.sockets.values():
+            sock.close()
+        if self.loop.is_closed():
+            return
+        if self.listener:
+            self.listener.close()
+        for connection in self.connections.values():
+            if connection.transport and not connection.transport.is_closing():
+                connection.transport.abort()
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        for _ in range(5):
+            self.iterate()
+        self.loop.close()
+
+
+class LogToTrace(logging.Handler):
+    runner = None
+
+    def emit(self, record):
+        if self.runner:
+            self.runner.trace("log", f"{record.levelname.lower()} {record.getMessage().splitlines()[0]}")
+
+
+def main():
+    log = LogToTrace(logging.WARNING)
+    logger = logging.getLogger("asyncio")
+    logger.addHandler(log)
+    logger.propagate = False
+    for path in sys.argv[1:]:
+        for scenario in read_scenarios(pathlib.Path(path)):
+            log.runner = Runner(scenario)
+            lines = log.runner.run()
+            log.runner = None
+            print(f"scenario {scenario.name}")
+            for actor, text in lines:
+                print(f"{actor}: {text}")
+
+
+if __name__ == "__main__":
+    main()

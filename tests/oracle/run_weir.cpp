@@ -1,0 +1,53 @@
+// Runs the scenarios of the oracle on Weir and prints their traces: see README.md.
+//
+//     weir_oracle_test [--backend NAME] FILE...
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runner.h"
+
+namespace {
+
+weir::BackendKind backend_named(std::string_view name) {
+  for (const auto kind : {weir::BackendKind::epoll, weir::BackendKind::simulated}) {
+    if (name == weir::to_string(kind)) return kind;
+  }
+  return weir::BackendKind::automatic;
+}
+
+void run_file(const std::string& file, weir::BackendKind backend) {
+  for (const weir::oracle::Scenario& scenario : weir::oracle::read_scenarios(file)) {
+    std::printf("scenario %s\n", scenario.name.c_str());
+    if (scenario.requires_descriptors && backend == weir::BackendKind::simulated) {
+      std::printf("skipped\n");
+      continue;
+    }
+    weir::oracle::Runner runner(scenario, backend);
+    runner.run();
+    runner.trace().print();
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  auto backend = weir::BackendKind::automatic;
+  try {
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+      if (arguments[i] == "--backend" && i + 1 < arguments.size()) {
+        backend = backend_named(arguments[++i]);
+      } else {
+        run_file(arguments[i], backend);
+      }
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "weir_oracle_test: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,320 @@
+#include "runner.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+
+#include "protocols.h"
+
+namespace weir::oracle {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr auto deadline = std::chrono::seconds(20);
+constexpr auto settling_time = milliseconds(30);
+
+}  // namespace
+
+Runner::Runner(const Scenario& scenario, BackendKind backend)
+    : scenario_(scenario),
+      trace_(scenario.hide_data),
+      loop_(std::make_unique<EventLoop>(LoopOptions{.backend = backend})) {
+  loop_->set_debug(false);
+  loop_->set_exception_handler(
+      [this](EventLoop&, const ExceptionContext& context) { report(context); });
+  set_log_sink([this](LogLevel level, std::string_view text) {
+    if (level < LogLevel::warning) return;
+    const std::string first_line(text.substr(0, text.find('\n')));
+    trace_.add("log", std::string(to_string(level)) + ' ' + first_line);
+  });
+  start_time_ = loop_->time();
+}
+
+Runner::~Runner() { set_log_sink({}); }
+
+void Runner::report(const ExceptionContext& context) {
+  std::string message = context.message;
+  std::string fields =
+      std::string(context.protocol ? " protocol" : "") + (context.transport ? " transport" : "");
+  if (message.starts_with("Exception in callback")) {
+    message = "Exception in callback";
+    fields.clear();  // L20 asks for none
+  }
+  const std::string kind = kind_of(context.exception);
+  std::string actor = "loop";
+  if (const auto* teller = dynamic_cast<const Teller*>(context.protocol.get())) {
+    actor = teller->end().name;
+  } else if (!thrower_.empty() && (kind == "UserError" || kind == "ConnectionResetError")) {
+    actor = thrower_;
+  }
+  trace_.add(actor, "exception_handler " + message + ' ' + kind + fields);
+  if (handler_broken_) throw UserError();
+}
+
+// --- What is told, and what is done then
+// ------------------------------------------------------------
+
+std::optional<bool> Runner::happened(End& end, const std::string& label, const std::string& event,
+                                     const std::string& detail) {
+  const std::string name = label == end.name ? event : label + '.' + event;
+  trace_.add(end.name, detail.empty() ? name : name + ' ' + detail);
+  return act_for(end.name, label, event);
+}
+
+void Runner::data(End& end, const std::string& label, const std::string& event,
+                  std::span<const std::byte> bytes) {
+  end.received += as_text(bytes);
+  trace_.add_data(end.name, label == end.name ? event : label + '.' + event, as_text(bytes));
+  for (const Handler& handler : scenario_.handlers) {
+    const auto wanted = received_at_least(handler.event);
+    if (handler.label != label || !wanted || end.received.size() < *wanted) continue;
+    if (std::ranges::find(fired_, &handler) != fired_.end()) continue;
+    fired_.push_back(&handler);
+    act(end.name, handler.actions);
+  }
+  act_for(end.name, label, event);
+}
+
+std::optional<bool> Runner::act_for(const std::string& actor, const std::string& label,
+                                    const std::string& event) {
+  const int occurrence = trace_.count(label, event);
+  std::optional<bool> result;
+  for (const Handler& handler : scenario_.handlers) {
+    if (handler.label == label && handler.event == event &&
+        handler.occurrence.value_or(occurrence) == occurrence) {
+      result = act(actor, handler.actions);
+    }
+  }
+  return result;
+}
+
+bool Runner::is_actor(const std::string& name) const {
+  return ends_.contains(name) || futures_.contains(name) || name == "loop" || name == "listener";
+}
+
+std::optional<bool> Runner::act(const std::string& actor, const std::vector<Words>& actions) {
+  std::optional<bool> result;
+  for (const Words& action : actions) {
+    const bool names_actor = is_actor(action[0]);
+    const std::string target = names_actor ? action[0] : actor;
+    const Words words(action.begin() + (names_actor ? 1 : 0), action.end());
+    if (words.at(0) == "return") {
+      result = words.at(1) == "true";
+    } else if (words[0] == "throw") {
+      thrower_ = actor;
+      std::rethrow_exception(make_error(words.at(1)));
+    } else {
+      perform(target, words);
+    }
+  }
+  return result;
+}
+
+void Runner::perform(const std::string& target, const Words& words) {
+  const auto end = ends_.find(target);
+  const bool in_loop = end == ends_.end() && target != "listener";
+  try {
+    if (end != ends_.end()) {
+      connection_verb(*end->second, words);
+    } else if (futures_.contains(target)) {
+      future_verb(target, words);
+    } else if (target == "listener") {
+      listener_verb(words);
+    } else {
+      loop_verb(words);
+    }
+  } catch (const std::out_of_range&) {
+    throw std::runtime_error("words missing after " + words[0]);
+  } catch (const std::exception&) {
+    trace_.add(in_loop ? "loop" : target,
+               words[0] + " raised " + kind_of(std::current_exception()));
+  }
+}
+
+// --- Steps
+// ------------------------------------------------------------------------------------------
+
+AnyProtocol Runner::make_protocol(End& end, const std::string& label) {
+  if (scenario_.buffered.contains(label)) {
+    return std::make_shared<TellingBufferedProtocol>(*this, end, label);
+  }
+  return std::make_shared<TellingProtocol>(*this, end, label);
+}
+
+template <class P>
+std::shared_ptr<P> Runner::make_first_protocol(End& end) {
+  if (const auto throws = scenario_.factory_throws.find(end.name);
+      throws != scenario_.factory_throws.end()) {
+    thrower_ = end.name;
+    std::rethrow_exception(make_error(throws->second));
+  }
+  return std::make_shared<P>(*this, end, end.name);
+}
+
+template <class P>
+void Runner::listen(const Words& words) {
+  ServerOptions options;
+  for (const std::string& word : words) {
+    if (word == "idle") options.start_serving = false;
+    if (word.starts_with("backlog=")) options.backlog = std::stoi(word.substr(8));
+  }
+  const auto accept = [this] {
+    const auto accepted = std::ranges::count_if(
+        ends_, [](const auto& end) { return end.first.starts_with("server"); });
+    const std::string name = accepted == 0 ? "server" : "server" + std::to_string(accepted + 1);
+    auto& end = ends_[name] = std::make_unique<End>(End{.name = name});
+    return make_first_protocol<P>(*end);
+  };
+  server_ = loop_->run_until_complete(create_server(*loop_, accept, "127.0.0.1", 0, options));
+  port_ = server_.sockets().at(0).sockname.port();
+}
+
+template <class P>
+void Runner::start(const std::string& name) {
+  End& end = *(ends_[name] = std::make_unique<End>(End{.name = name}));
+  auto future = create_connection(
+      *loop_, [this, &end] { return make_first_protocol<P>(end); }, "127.0.0.1", port_);
+  end.cancel_connect = [future] { future.cancel(); };
+  future.add_done_callback([this, name](const auto& done) {
+    if (done.cancelled()) {
+      trace_.add(name, "connect cancelled");
+    } else if (done.exception() != nullptr) {
+      trace_.add(name, "connect failed " + kind_of(done.exception()));
+    } else {
+      trace_.add(name, "connected");
+    }
+    trace_.count(name, "connected");
+  });
+}
+
+void Runner::start_any(const std::string& name) {
+  if (scenario_.buffered.contains(name)) {
+    start<TellingBufferedProtocol>(name);
+  } else {
+    start<TellingProtocol>(name);
+  }
+}
+
+void Runner::open() {
+  step({"listen"});
+  step({"connect", "client"});
+  run_until({"server.connection_made"});
+}
+
+void Runner::make_pair(const std::string& name) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) {
+    throw std::runtime_error("no socket pair");
+  }
+  sockets_[name + ".a"] = ends[0];
+  sockets_[name + ".b"] = ends[1];
+}
+
+void Runner::step(const Words& words) {
+  if (is_actor(words[0])) {
+    perform(words[0], Words(words.begin() + 1, words.end()));
+  } else if (words[0] == "listen") {
+    if (scenario_.buffered.contains("server")) {
+      listen<TellingBufferedProtocol>(words);
+    } else {
+      listen<TellingProtocol>(words);
+    }
+  } else if (words[0] == "open") {
+    open();
+  } else if (words[0] == "start") {
+    start_any(words.at(1));
+  } else if (words[0] == "connect") {
+    start_any(words.at(1));
+    run_until({words[1] + ".connected"});
+  } else if (words[0] == "settle") {
+    settle();
+  } else if (words[0] == "future") {
+    futures_[words.at(1)] = loop_->create_future();
+  } else if (words[0] == "pair") {
+    make_pair(words.at(1));
+  } else if (words[0] == "run") {
+    run_step(words);
+  } else {
+    throw std::runtime_error("no such step: " + words[0]);
+  }
+}
+
+void Runner::run_step(const Words& words) {
+  if (words.at(1) == "until") {
+    Words conditions(words.begin() + 2, words.end());
+    std::erase(conditions, "and");
+    run_until(conditions);
+  } else if (words[1] == "once") {
+    loop_->run_once();
+  } else if (words[1] == "forever") {
+    try {
+      loop_->run_forever();
+    } catch (const std::exception&) {
+      trace_.add("loop", "run_forever raised " + kind_of(std::current_exception()));
+    }
+  } else {
+    try {
+      loop_->run_until_complete(futures_.at(words.at(2)));
+      trace_.add("loop", "run_until_complete returned");
+    } catch (const std::exception&) {
+      trace_.add("loop", "run_until_complete raised " + kind_of(std::current_exception()));
+    }
+  }
+}
+
+bool Runner::holds(const std::string& condition) {
+  const std::size_t dot = condition.find('.');
+  const std::string label = condition.substr(0, dot);
+  std::string event = condition.substr(dot + 1);
+  const auto end = ends_.find(label);
+  if (const auto wanted = received_at_least(event)) {
+    return end != ends_.end() && end->second->received.size() >= *wanted;
+  }
+  if (event == "drained") return end->second->transport.get_write_buffer_size() == 0;
+  if (event == "got_all") return got_all(*end->second);
+  int times = 1;
+  if (const std::size_t hash = event.find('#'); hash != std::string::npos) {
+    times = std::stoi(event.substr(hash + 1));
+    event.resize(hash);
+  }
+  return trace_.counted(label, event) >= times;
+}
+
+void Runner::run_until(const std::vector<std::string>& conditions) {
+  const auto begin = std::chrono::steady_clock::now();
+  while (!std::ranges::all_of(conditions, [&](const auto& each) { return holds(each); })) {
+    if (std::chrono::steady_clock::now() - begin > deadline) {
+      std::string text = "waited in vain for";
+      for (const std::string& condition : conditions) text += ' ' + condition;
+      trace_.add("loop", text);
+      return;
+    }
+    loop_->run_once(milliseconds(1));
+  }
+}
+
+void Runner::settle() {
+  const auto end = loop_->time() + settling_time;
+  while (loop_->time() < end) loop_->run_once(milliseconds(1));
+}
+
+void Runner::run() {
+  for (const Words& words : scenario_.steps) step(words);
+  const Trace finished = trace_;
+  clean_up();
+  trace_ = finished;
+}
+
+void Runner::clean_up() {
+  for (const auto& [name, descriptor] : sockets_) {
+    if (descriptor >= 0) ::close(descriptor);
+  }
+  loop_->close();
+}
+
+}  // namespace weir::oracle
