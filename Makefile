@@ -55,7 +55,9 @@ format:  ## rewrite all C++ files in the style of .clang-format
 
 format-check:  ## fail if `make format` would change something
 	$(packages) lint
-	clang-format-16 --dry-run --Werror $(sources)
+	@status=0; for file in $(sources); do \
+	  clang-format-16 $$file | cmp -s - $$file || { echo "not formatted: $$file"; status=1; }; \
+	done; exit $$status
 
 install:  ## install the library, headers and tool under PREFIX
 	$(packages) build

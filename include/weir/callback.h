@@ -90,9 +90,9 @@ class UniqueFunction<Result(Args...)> {
   static constexpr std::size_t inline_size = 6 * sizeof(void*);
 
   template <class F>
-  static constexpr bool fits_inline = sizeof(F) <= inline_size &&
-                                      alignof(F) <= alignof(std::max_align_t) &&
-                                      std::is_nothrow_move_constructible_v<F>;
+  static constexpr bool fits_inline =
+      sizeof(F) <= inline_size && alignof(F) <= alignof(std::max_align_t) &&
+      std::is_nothrow_move_constructible_v<F>;
 
   template <class F>
   static F* stored(std::byte* storage) noexcept {

@@ -70,11 +70,12 @@ auto open_stream(EventLoop& loop, Factory&& factory, Start&& start) {
   using P = ProtocolOf<std::decay_t<Factory>>;
   Future<Connection<P>> future(loop);
   auto made = std::make_shared<std::shared_ptr<P>>();
-  ProtocolFactory make = [made, factory = std::decay_t<Factory>(std::forward<Factory>(factory))]() mutable {
-    auto protocol = make_protocol_of(factory());
-    *made = std::move(protocol.typed);
-    return std::move(protocol.any);
-  };
+  ProtocolFactory make =
+      [made, factory = std::decay_t<Factory>(std::forward<Factory>(factory))]() mutable {
+        auto protocol = make_protocol_of(factory());
+        *made = std::move(protocol.typed);
+        return std::move(protocol.any);
+      };
   ConnectSink sink{[future, made](Transport transport) {
                      if (!future.done()) {
                        future.set_result(Connection<P>{transport, std::move(*made)});
@@ -116,8 +117,8 @@ template <class P>
   requires(!detail::MakesProtocol<P>)
 auto create_connection(EventLoop& loop, std::string_view host, std::uint16_t port,
                        ConnectOptions options = {}) {
-  return create_connection(loop, [] { return std::make_shared<P>(); }, host, port,
-                           std::move(options));
+  return create_connection(
+      loop, [] { return std::make_shared<P>(); }, host, port, std::move(options));
 }
 
 /// The same over the connected socket `options.sock`: client code over a socket that is open already.
@@ -134,7 +135,8 @@ auto create_connection(EventLoop& loop, Factory make_protocol, ConnectOptions op
 template <class P>
   requires(!detail::MakesProtocol<P>)
 auto create_connection(EventLoop& loop, ConnectOptions options) {
-  return create_connection(loop, [] { return std::make_shared<P>(); }, std::move(options));
+  return create_connection(
+      loop, [] { return std::make_shared<P>(); }, std::move(options));
 }
 
 /// Serves a connection that something else accepted: `socket` becomes the transport's. No Server is

@@ -101,8 +101,9 @@ class AdaptedCallbacks : public Base {
     if constexpr (requires { object_->connection_made(transport); }) {
       object_->connection_made(transport);
     } else {
-      static_assert(!requires { &T::connection_made; },
-                    "weir: connection_made() must take a weir::Transport");
+      static_assert(
+          !requires { &T::connection_made; },
+          "weir: connection_made() must take a weir::Transport");
     }
   }
 
@@ -110,8 +111,9 @@ class AdaptedCallbacks : public Base {
     if constexpr (requires { object_->connection_lost(reason); }) {
       object_->connection_lost(reason);
     } else {
-      static_assert(!requires { &T::connection_lost; },
-                    "weir: connection_lost() must take a const weir::CloseReason&");
+      static_assert(
+          !requires { &T::connection_lost; },
+          "weir: connection_lost() must take a const weir::CloseReason&");
     }
   }
 
@@ -193,9 +195,10 @@ auto adapt(T&& object) {
   using Object = typename decltype(shared)::element_type;
   constexpr bool stream = detail::StreamMembers<Object>;
   constexpr bool buffered = detail::BufferMembers<Object>;
-  static_assert(!(stream && buffered),
-                "weir: a protocol has either data_received(), or get_buffer() and buffer_updated(); "
-                "this one has both, so which is meant is not clear");
+  static_assert(
+      !(stream && buffered),
+      "weir: a protocol has either data_received(), or get_buffer() and buffer_updated(); "
+      "this one has both, so which is meant is not clear");
   static_assert(stream || buffered,
                 "weir: a protocol needs data_received(std::span<const std::byte>), or "
                 "get_buffer(std::ptrdiff_t) and buffer_updated(std::size_t)");
@@ -263,8 +266,9 @@ template <class T>
 auto make_protocol_of(T&& made) {
   auto shared = share(std::forward<T>(made));
   using Object = typename decltype(shared)::element_type;
-  static_assert(!(std::derived_from<Object, Protocol> && std::derived_from<Object, BufferedProtocol>),
-                "weir: a protocol derives from Protocol or from BufferedProtocol, not from both");
+  static_assert(
+      !(std::derived_from<Object, Protocol> && std::derived_from<Object, BufferedProtocol>),
+      "weir: a protocol derives from Protocol or from BufferedProtocol, not from both");
   if constexpr (std::derived_from<Object, BaseProtocol>) {
     AnyProtocol any(shared);
     return MadeProtocol<Object>{std::move(shared), std::move(any)};
@@ -276,12 +280,12 @@ auto make_protocol_of(T&& made) {
 
 /// What a factory makes, as the user's type: EchoServer for a factory of EchoServer or a pointer to one.
 template <class Factory>
-using ProtocolOf = typename decltype(make_protocol_of(
-    std::declval<std::invoke_result_t<Factory&>>()).typed)::element_type;
+using ProtocolOf =
+    typename decltype(make_protocol_of(std::declval<std::invoke_result_t<Factory&>>())
+                          .typed)::element_type;
 
 template <class Factory>
-concept MakesProtocol =
-    std::invocable<Factory&> && !std::is_void_v<std::invoke_result_t<Factory&>>;
+concept MakesProtocol = std::invocable<Factory&> && !std::is_void_v<std::invoke_result_t<Factory&>>;
 
 }  // namespace detail
 }  // namespace weir::inline v0

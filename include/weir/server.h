@@ -28,8 +28,10 @@ class Hosts {
  public:
   Hosts() = default;
   template <std::convertible_to<std::string_view> S>
-  Hosts(const S& host) : names_{std::string(std::string_view(host))} {}  // NOLINT(google-explicit-constructor)
-  Hosts(std::vector<std::string> hosts) : names_(std::move(hosts)) {}  // NOLINT(google-explicit-constructor)
+  Hosts(const S& host)
+      : names_{std::string(std::string_view(host))} {}  // NOLINT(google-explicit-constructor)
+  Hosts(std::vector<std::string> hosts)
+      : names_(std::move(hosts)) {}  // NOLINT(google-explicit-constructor)
   Hosts(std::initializer_list<std::string> hosts) : names_(hosts) {}
 
   const std::vector<std::string>& names() const noexcept { return names_; }
@@ -114,10 +116,10 @@ ProtocolFactory any_factory(Factory factory) {
 /// the address in its text. What the factory throws closes that connection only. [B11]
 /// Threads: the loop's.
 template <detail::MakesProtocol Factory>
-Future<Server> create_server(EventLoop& loop, Factory make_protocol, Hosts hosts, std::uint16_t port,
-                             ServerOptions options = {}) {
-  return detail::start_server(loop, detail::any_factory(std::move(make_protocol)),
-                              std::move(hosts), port, options);
+Future<Server> create_server(EventLoop& loop, Factory make_protocol, Hosts hosts,
+                             std::uint16_t port, ServerOptions options = {}) {
+  return detail::start_server(loop, detail::any_factory(std::move(make_protocol)), std::move(hosts),
+                              port, options);
 }
 
 /// The same with a default-constructed P for each connection.
@@ -125,7 +127,8 @@ template <class P>
   requires(!detail::MakesProtocol<P>)
 Future<Server> create_server(EventLoop& loop, Hosts hosts, std::uint16_t port,
                              ServerOptions options = {}) {
-  return create_server(loop, [] { return std::make_shared<P>(); }, std::move(hosts), port, options);
+  return create_server(
+      loop, [] { return std::make_shared<P>(); }, std::move(hosts), port, options);
 }
 
 /// The same on the bound socket `options.sock`.

@@ -109,7 +109,8 @@ class StreamChannel {
 /// What a listening channel tells its user.
 class ListenEvents {
  public:
-  virtual void on_accepted(std::unique_ptr<StreamChannel> channel, const Address& peer) noexcept = 0;
+  virtual void on_accepted(std::unique_ptr<StreamChannel> channel,
+                           const Address& peer) noexcept = 0;
   /// accept failed with `error`; a connection that went away before it was accepted is not told.
   virtual void on_accept_failed(std::error_code error) noexcept = 0;
 

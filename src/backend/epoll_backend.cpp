@@ -223,13 +223,13 @@ class EpollStreamChannel final : public StreamChannel, private Source {
 
   Fd socket_;
   StreamEvents* events_up_ = nullptr;
-  std::uint32_t interest_ = 0;      ///< what the kernel was asked for
-  int failure_ = 0;                 ///< errno of the registration, told by deliver()
-  bool receiving_ = false;          ///< asked to
-  bool sending_ = false;            ///< asked to
-  bool readable_ = false;           ///< a receive may bring something
-  bool writable_ = false;           ///< a send may take something
-  bool drain_;                      ///< only would-block tells that nothing is left to receive
+  std::uint32_t interest_ = 0;  ///< what the kernel was asked for
+  int failure_ = 0;             ///< errno of the registration, told by deliver()
+  bool receiving_ = false;      ///< asked to
+  bool sending_ = false;        ///< asked to
+  bool readable_ = false;       ///< a receive may bring something
+  bool writable_ = false;       ///< a send may take something
+  bool drain_;                  ///< only would-block tells that nothing is left to receive
   bool closed_ = false;
 };
 
@@ -406,7 +406,8 @@ std::size_t EpollListenChannel::deliver() noexcept {
   static_cast<void>(take_events());
   EpollBackend& backend = backend_;
   std::size_t delivered = 0;
-  for (int round = 0; backend.is_delivering(*this) && events_up_ != nullptr && round <= backlog_; ++round) {
+  for (int round = 0; backend.is_delivering(*this) && events_up_ != nullptr && round <= backlog_;
+       ++round) {
     sockaddr_storage storage;  // NOLINT(*-member-init): accept4 fills it
     socklen_t length = sizeof storage;
     auto* peer = reinterpret_cast<sockaddr*>(&storage);
@@ -656,7 +657,8 @@ Result<std::unique_ptr<ListenChannel>> EpollBackend::bind(const Address& address
 Result<std::unique_ptr<ListenChannel>> EpollBackend::adopt_listener(int descriptor) {
   if (owns(descriptor)) return std::make_error_code(std::errc::device_or_resource_busy);
   if (const std::error_code error = prepare_adopted_socket(descriptor)) return error;
-  return std::unique_ptr<ListenChannel>(std::make_unique<EpollListenChannel>(*this, Fd(descriptor)));
+  return std::unique_ptr<ListenChannel>(
+      std::make_unique<EpollListenChannel>(*this, Fd(descriptor)));
 }
 
 Result<std::unique_ptr<StreamChannel>> EpollBackend::adopt_stream(int descriptor) {

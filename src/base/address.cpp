@@ -63,14 +63,10 @@ std::optional<Address> Address::parse(std::string_view literal, std::uint16_t po
 
 std::string Address::host() const {
   switch (family_) {
-    case AddressFamily::ipv4:
-      return literal(AF_INET, bytes_);
-    case AddressFamily::ipv6:
-      return literal(AF_INET6, bytes_);
-    case AddressFamily::unix_socket:
-      return path_;
-    case AddressFamily::unspecified:
-      break;
+    case AddressFamily::ipv4: return literal(AF_INET, bytes_);
+    case AddressFamily::ipv6: return literal(AF_INET6, bytes_);
+    case AddressFamily::unix_socket: return path_;
+    case AddressFamily::unspecified: break;
   }
   return {};
 }
@@ -83,14 +79,11 @@ Address Address::with_port(std::uint16_t port) const {
 
 std::string Address::to_string() const {
   switch (family_) {
-    case AddressFamily::ipv4:
-      return host() + ":" + std::to_string(port_);
+    case AddressFamily::ipv4: return host() + ":" + std::to_string(port_);
     case AddressFamily::ipv6:
       return "[" + with_zone(host(), scope_id_) + "]:" + std::to_string(port_);
-    case AddressFamily::unix_socket:
-      return path_.starts_with('\0') ? "@" + path_.substr(1) : path_;
-    case AddressFamily::unspecified:
-      break;
+    case AddressFamily::unix_socket: return path_.starts_with('\0') ? "@" + path_.substr(1) : path_;
+    case AddressFamily::unspecified: break;
   }
   return {};
 }

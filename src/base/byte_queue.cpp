@@ -38,7 +38,8 @@ void ByteQueue::append(Buffer buffer, std::size_t offset) {
 std::size_t ByteQueue::peek(std::span<std::span<const std::byte>> pieces) const noexcept {
   std::size_t count = 0;
   if (empty()) return 0;
-  for (const Chunk* chunk = first_; chunk != nullptr && count < pieces.size(); chunk = chunk->next) {
+  for (const Chunk* chunk = first_; chunk != nullptr && count < pieces.size();
+       chunk = chunk->next) {
     pieces[count++] = {chunk->begin, chunk->end};
   }
   return count;

@@ -17,9 +17,7 @@ struct Chunk {
 
   std::byte* storage() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
   std::size_t size() const noexcept { return static_cast<std::size_t>(end - begin); }
-  std::size_t room() noexcept {
-    return static_cast<std::size_t>(storage() + capacity - end);
-  }
+  std::size_t room() noexcept { return static_cast<std::size_t>(storage() + capacity - end); }
 };
 
 /// Chunks of a few sizes for all queues of a loop, so that a busy connection does not allocate.

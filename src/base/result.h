@@ -11,7 +11,7 @@ namespace weir::inline v0::detail {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : outcome_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : outcome_(std::move(value)) {}    // NOLINT(google-explicit-constructor)
   Result(std::error_code error) : outcome_(error) {  // NOLINT(google-explicit-constructor)
     assert(error);
   }

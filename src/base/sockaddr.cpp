@@ -84,28 +84,20 @@ socklen_t put_unix(const std::string& path, sockaddr_storage& storage) noexcept 
 Address address_from(const sockaddr& address, socklen_t length) {
   if (length < offsetof(sockaddr, sa_data)) return {};
   switch (address.sa_family) {
-    case AF_INET:
-      return from_ipv4(copied<sockaddr_in>(address, length));
-    case AF_INET6:
-      return from_ipv6(copied<sockaddr_in6>(address, length));
-    case AF_UNIX:
-      return from_unix(copied<sockaddr_un>(address, length), length);
-    default:
-      return {};
+    case AF_INET: return from_ipv4(copied<sockaddr_in>(address, length));
+    case AF_INET6: return from_ipv6(copied<sockaddr_in6>(address, length));
+    case AF_UNIX: return from_unix(copied<sockaddr_un>(address, length), length);
+    default: return {};
   }
 }
 
 socklen_t sockaddr_from(const Address& address, sockaddr_storage& storage) noexcept {
   storage = {};
   switch (address.family()) {
-    case AddressFamily::ipv4:
-      return put_ipv4(address, storage);
-    case AddressFamily::ipv6:
-      return put_ipv6(address, storage);
-    case AddressFamily::unix_socket:
-      return put_unix(address.path(), storage);
-    case AddressFamily::unspecified:
-      break;
+    case AddressFamily::ipv4: return put_ipv4(address, storage);
+    case AddressFamily::ipv6: return put_ipv6(address, storage);
+    case AddressFamily::unix_socket: return put_unix(address.path(), storage);
+    case AddressFamily::unspecified: break;
   }
   return 0;
 }

@@ -34,7 +34,8 @@ class DescriptorWatchers::Watcher final : private WatchEvents {
   void on_writable() noexcept override { run(writer_, "of add_writer()"); }
 
   /// By value: the callback may remove itself.
-  void run(std::shared_ptr<Watching> watching, const char* name) noexcept {  // NOLINT(*-value-param)
+  void run(std::shared_ptr<Watching> watching,
+           const char* name) noexcept {  // NOLINT(*-value-param)
     if (watching != nullptr) loop_.run_guarded(watching->callback, watching->context, name);
   }
 
@@ -70,7 +71,8 @@ void DescriptorWatchers::add(int descriptor, Side side, Callback callback) {
   if (const std::error_code error = watcher->update()) {
     watcher->side(side).reset();
     if (watcher->idle()) watchers_.erase(descriptor);
-    throw std::system_error(error, "descriptor " + std::to_string(descriptor) + " cannot be watched");
+    throw std::system_error(error,
+                            "descriptor " + std::to_string(descriptor) + " cannot be watched");
   }
 }
 
@@ -88,8 +90,6 @@ bool DescriptorWatchers::remove(int descriptor, Side side) {
   return true;
 }
 
-void DescriptorWatchers::clear() noexcept {
-  auto watchers = std::exchange(watchers_, {});
-}
+void DescriptorWatchers::clear() noexcept { auto watchers = std::exchange(watchers_, {}); }
 
 }  // namespace weir::inline v0::detail

@@ -74,7 +74,8 @@ std::optional<EventLoop::TimePoint> EventLoop::next_deadline() const noexcept {
 Handle EventLoop::call_soon(Callback callback, std::shared_ptr<Context> context) {
   return loop_->call_soon(std::move(callback), std::move(context));
 }
-TimerHandle EventLoop::call_at(TimePoint when, Callback callback, std::shared_ptr<Context> context) {
+TimerHandle EventLoop::call_at(TimePoint when, Callback callback,
+                               std::shared_ptr<Context> context) {
   return loop_->call_at(when, std::move(callback), std::move(context));
 }
 TimerHandle EventLoop::call_after(std::chrono::nanoseconds delay, Callback callback,

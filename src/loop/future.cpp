@@ -65,11 +65,9 @@ void FutureState::complete(Phase phase) {
 void FutureState::schedule(Waiting waiting) {
   auto* facade = loop_.get<EventLoop>();
   if (facade == nullptr) return;
-  Loop::of(*facade).schedule(
-      [self = shared_from_this(), callback = std::move(waiting.callback)]() mutable {
-        callback(self);
-      },
-      std::move(waiting.context));
+  Loop::of(*facade).schedule([self = shared_from_this(),
+                              callback = std::move(waiting.callback)]() mutable { callback(self); },
+                             std::move(waiting.context));
 }
 
 void FutureState::require_result() const {

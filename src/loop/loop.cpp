@@ -51,7 +51,8 @@ std::string describe(const std::exception_ptr& exception) {
 
 std::string describe(const Transport& transport) {
   std::string text = transport.is_closing() ? "closing" : "open";
-  if (auto peer = transport.get_extra_info<Address>("peername")) text += ", to " + peer->to_string();
+  if (auto peer = transport.get_extra_info<Address>("peername"))
+    text += ", to " + peer->to_string();
   return text;
 }
 
@@ -312,7 +313,8 @@ bool Loop::take_if_fatal(const std::exception_ptr& exception) noexcept {
   return true;
 }
 
-void Loop::report_callback_exception(const std::exception_ptr& exception, const char* name) noexcept {
+void Loop::report_callback_exception(const std::exception_ptr& exception,
+                                     const char* name) noexcept {
   if (take_if_fatal(exception)) return;
   call_exception_handler({.message = std::string("Exception in callback ") + name,
                           .exception = exception,
@@ -344,8 +346,10 @@ void Loop::default_exception_handler(const ExceptionContext& context) {
     fields.emplace("protocol", type_name(typeid(protocol)));
   }
   if (context.transport) fields.emplace("transport", describe(*context.transport));
-  std::string text = context.message.empty() ? "Unhandled exception in event loop" : context.message;
-  for (const auto& [name, value] : fields) text.append("\n").append(name).append(": ").append(value);
+  std::string text =
+      context.message.empty() ? "Unhandled exception in event loop" : context.message;
+  for (const auto& [name, value] : fields)
+    text.append("\n").append(name).append(": ").append(value);
   if (context.exception != nullptr) text.append("\n").append(describe(context.exception));
   log_record(LogLevel::error, text);
 }

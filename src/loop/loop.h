@@ -112,7 +112,8 @@ class Loop {
   /// Runs `callback` in `context`; what it throws is reported as "Exception in callback `name`". Slow
   /// ones are logged in debug mode. [L19, L20, L25]
   template <class F>
-  void run_guarded(F&& callback, const std::shared_ptr<Context>& context, const char* name) noexcept {
+  void run_guarded(F&& callback, const std::shared_ptr<Context>& context,
+                   const char* name) noexcept {
     const ContextScope scope(*this, context);
     std::optional<TimePoint> begin;
     if (debug_) begin = steady_now();

@@ -59,7 +59,7 @@ class PostBox {
   std::mutex mutex_;
   std::atomic<bool> filled_{false};
   bool awake_ = false;  ///< the loop looks again before it sleeps: posting need not wake it
-  Backend* backend_;  ///< null once closed
+  Backend* backend_;    ///< null once closed
   std::vector<Posted> incoming_;
   SlotPool claims_;
   std::vector<Posted> collected_;    ///< the loop's thread only

@@ -26,13 +26,12 @@ ReadSide::Target ReadSide::receive_buffer(Transport transport) noexcept {
   // A protocol that hands over to another from inside get_buffer() has its buffer left alone. [U10]
   while (BufferedProtocol* protocol = lifecycle_.protocol().buffered()) {
     std::span<std::byte> buffer;
-    CloseReason failure =
-        lifecycle_.guard(transport, "protocol.get_buffer()", [&] {
-          buffer = protocol->get_buffer(-1);
-          if (buffer.empty() && reading() && protocol == lifecycle_.protocol().buffered()) {
-            throw WrongStateError("get_buffer() returned an empty buffer");
-          }
-        });
+    CloseReason failure = lifecycle_.guard(transport, "protocol.get_buffer()", [&] {
+      buffer = protocol->get_buffer(-1);
+      if (buffer.empty() && reading() && protocol == lifecycle_.protocol().buffered()) {
+        throw WrongStateError("get_buffer() returned an empty buffer");
+      }
+    });
     if (failure || !reading()) return {std::nullopt, std::move(failure)};
     if (protocol == lifecycle_.protocol().buffered()) {
       if (buffer.empty()) return {std::nullopt};

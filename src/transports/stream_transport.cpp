@@ -10,8 +10,7 @@ namespace weir::inline v0::detail {
 StreamTransport& StreamTransport::start(Loop& loop, StreamTransportParts parts) {
   auto ready = std::move(parts.ready);
   StreamTransport& transport = loop.own(std::make_unique<StreamTransport>(loop, std::move(parts)));
-  loop.schedule(
-      [&transport, ready = std::move(ready)]() mutable { transport.begin(ready); });
+  loop.schedule([&transport, ready = std::move(ready)]() mutable { transport.begin(ready); });
   return transport;
 }
 
@@ -88,8 +87,10 @@ ExtraInfo StreamTransport::extra_info(std::string_view name) const {
 }
 
 void StreamTransport::set_protocol(AnyProtocol protocol) {
-  if (!protocol) throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
-  if (lifecycle_.state() != Lifecycle::State::lost) lifecycle_.replace_protocol(std::move(protocol));
+  if (!protocol)
+    throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
+  if (lifecycle_.state() != Lifecycle::State::lost)
+    lifecycle_.replace_protocol(std::move(protocol));
 }
 
 // --- Events -----------------------------------------------------------------------------------------

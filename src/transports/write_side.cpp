@@ -15,9 +15,7 @@ constexpr std::uint32_t silent_dropped_writes = 5;
 }  // namespace
 
 WriteSide::WriteSide(Lifecycle& lifecycle, StreamChannel& channel) noexcept
-    : lifecycle_(lifecycle),
-      channel_(channel),
-      queue_(lifecycle.loop().chunks()) {}
+    : lifecycle_(lifecycle), channel_(channel), queue_(lifecycle.loop().chunks()) {}
 
 bool WriteSide::accepts(bool empty) {
   if (ended_) throw WrongStateError("Cannot call write() after write_eof()");
@@ -90,7 +88,8 @@ CloseReason WriteSide::writelines(Transport transport, std::span<const ConstByte
       // All of it in one go, so that there is at most one pause. [S24]
       for (; next != lines.end(); ++next) queue_.append(*next);
     };
-    if (CloseReason failure = send_or_queue(transport, std::span(pieces).first(count), size, append)) {
+    if (CloseReason failure =
+            send_or_queue(transport, std::span(pieces).first(count), size, append)) {
       return failure;
     }
   }

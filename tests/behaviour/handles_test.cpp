@@ -78,6 +78,17 @@ TEST_P(EveryStream, HandlesAreSafeAfterTheLoop) {
   EXPECT_EQ(pair.left.protocols_alive, 0);
 }
 
+// L6, C7: a connection_lost() that is scheduled when the loop is closed does not come.
+TEST_P(EveryStream, LosesNothingAfterTheLoop) {
+  auto [left, right] = connected_pair();
+  left.transport.abort();
+  right.transport.close();
+  loop().close();
+  EXPECT_EQ(left.calls, calls("connection_made"));
+  EXPECT_EQ(right.calls, calls("connection_made"));
+  expect_closed_for_good(left.transport);
+}
+
 // L6, C7: protocols are destroyed with the loop, and find dead handles when they are.
 TEST_P(EveryStream, ProtocolsFindDeadHandlesWhenTheLoopGoes) {
   struct Guest : Protocol {

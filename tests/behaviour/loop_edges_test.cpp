@@ -42,9 +42,8 @@ TEST_P(LoopEdges, ACompletedFutureDoesNotStopALaterRun) {
   loop().run_until_complete(future);
   Journal journal;
   loop().call_soon(journal.note("first", [&] {
-    loop().call_soon(journal.note("second", [&] {
-      loop().call_soon(journal.note("third", [&] { loop().stop(); }));
-    }));
+    loop().call_soon(journal.note(
+        "second", [&] { loop().call_soon(journal.note("third", [&] { loop().stop(); })); }));
   }));
   loop().run_forever();
   EXPECT_EQ(journal.calls, calls("first", "second", "third"));
@@ -112,8 +111,9 @@ class NotingContext final : public Context {
 TEST_P(LoopEdges, DoneCallbacksRunInTheirContext) {
   Journal journal;
   Future<void> future(loop());
-  loop().call_soon([&] { future.add_done_callback([&](auto) { journal.calls.emplace_back("done"); }); },
-                   std::make_shared<NotingContext>(journal));
+  loop().call_soon(
+      [&] { future.add_done_callback([&](auto) { journal.calls.emplace_back("done"); }); },
+      std::make_shared<NotingContext>(journal));
   loop().call_soon([&] { future.set_result(); });
   run_until([&] { return journal.has("done"); });
   EXPECT_EQ(journal.calls, calls("enter", "leave", "enter", "done", "leave"));

@@ -43,6 +43,22 @@ TEST_P(EveryStream, QueuesWhatCannotBeSent) {
   EXPECT_TRUE(right.received == sent);
 }
 
+// S22: while the kernel takes nothing the loop waits for it, without trying again and again.
+TEST_P(EveryStream, DoesNotSpinWhileNothingCanBeSent) {
+  const CloggedPair pair = clogged_pair();
+  pair.left.transport.write(pattern(8 * MiB));
+  const std::size_t queued = pair.left.transport.get_write_buffer_size();
+  unclog(pair);
+  run_until([&] { return pair.left.transport.get_write_buffer_size() < queued; });
+  pair.right.transport.pause_reading();
+  settle();
+  ASSERT_GT(pair.left.transport.get_write_buffer_size(), 0U);
+  std::size_t ran = 0;
+  for (int round = 0; round < 100; ++round) ran += loop().run_once();
+  EXPECT_LT(ran, 10U);
+  EXPECT_FALSE(pair.left.lost());
+}
+
 // S22: with an empty queue the bytes are sent at once: nothing is queued.
 TEST_P(EveryStream, SendsAtOnceWhatTheKernelTakes) {
   auto [left, right] = connected_pair();

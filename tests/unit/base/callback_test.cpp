@@ -46,8 +46,7 @@ TEST(UniqueFunctionTest, ResetToleratesACallableThatComesBack) {
   struct Back {
     Callback* target;
     bool armed;
-    Back(Callback* callback_to_reset, bool is_armed)
-        : target(callback_to_reset), armed(is_armed) {}
+    Back(Callback* callback_to_reset, bool is_armed) : target(callback_to_reset), armed(is_armed) {}
     Back(Back&& other) noexcept : target(other.target), armed(std::exchange(other.armed, false)) {}
     Back& operator=(Back&&) = delete;
     ~Back() {

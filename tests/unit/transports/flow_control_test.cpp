@@ -12,7 +12,8 @@ constexpr std::size_t KiB = 1024;
 
 // F1: the default marks are 64 and 16 KiB.
 TEST(FlowControlTest, HasTheDefaultsOfAsyncio) {
-  EXPECT_EQ(FlowControl().limits(), (EffectiveWriteBufferLimits{.low = 16 * KiB, .high = 64 * KiB}));
+  EXPECT_EQ(FlowControl().limits(),
+            (EffectiveWriteBufferLimits{.low = 16 * KiB, .high = 64 * KiB}));
 }
 
 // F2: what is not given follows from what is.
