@@ -262,7 +262,14 @@ struct MadeProtocol {
   AnyProtocol any;
 };
 
+/// Of a factory that chooses the kind at run time.
+inline auto make_protocol_of(AnyProtocol made) {
+  auto base = made.base();
+  return MadeProtocol<BaseProtocol>{std::move(base), std::move(made)};
+}
+
 template <class T>
+  requires(!std::same_as<std::remove_cvref_t<T>, AnyProtocol>)
 auto make_protocol_of(T&& made) {
   auto shared = share(std::forward<T>(made));
   using Object = typename decltype(shared)::element_type;

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -91,6 +92,26 @@ class Adapted : public EveryStream {
     return connection.protocol;
   }
 };
+
+// U9: a factory may choose the kind of its protocol at run time.
+TEST_P(Adapted, AFactoryMayChooseTheKind) {
+  for (const bool buffered : {false, true}) {
+    auto stream = std::make_shared<OnlyData>();
+    auto buffer = std::make_shared<OnlyBuffer>();
+    const auto factory = [&]() -> AnyProtocol {
+      if (buffered) return adapt(buffer);
+      return adapt(stream);
+    };
+    auto server = run_until_done(create_server(loop(), factory, "127.0.0.1", 0));
+    const std::uint16_t port = server.sockets().front().sockname.port();
+    auto client = run_until_done(create_connection<OnlyData>(loop(), "127.0.0.1", port));
+    client.transport.write("hello");
+    run_until([&] { return (buffered ? buffer->received : stream->received) == "hello"; });
+    client.transport.abort();
+    server.close();
+    run_until_done(server.wait_closed());
+  }
+}
 
 }  // namespace
 
