@@ -58,7 +58,7 @@ struct ConnectSink {
 
 /// Starts connecting; what it returns cancels that.
 WEIR_API FutureState::CancelHook start_connecting(EventLoop& loop, ProtocolFactory make_protocol,
-                                                  std::optional<std::string> host,
+                                                  const std::optional<std::string>& host,
                                                   std::optional<std::uint16_t> port,
                                                   ConnectOptions options, ConnectSink sink);
 WEIR_API FutureState::CancelHook start_accepted(EventLoop& loop, ProtocolFactory make_protocol,

@@ -27,11 +27,11 @@ class ServerCore;
 class Hosts {
  public:
   Hosts() = default;
+  // NOLINTBEGIN(google-explicit-constructor): a host is what its user writes
   template <std::convertible_to<std::string_view> S>
-  Hosts(const S& host)
-      : names_{std::string(std::string_view(host))} {}  // NOLINT(google-explicit-constructor)
-  Hosts(std::vector<std::string> hosts)
-      : names_(std::move(hosts)) {}  // NOLINT(google-explicit-constructor)
+  Hosts(const S& host) : names_{std::string(std::string_view(host))} {}
+  Hosts(std::vector<std::string> hosts) : names_(std::move(hosts)) {}
+  // NOLINTEND(google-explicit-constructor)
   Hosts(std::initializer_list<std::string> hosts) : names_(hosts) {}
 
   const std::vector<std::string>& names() const noexcept { return names_; }

@@ -176,7 +176,7 @@ Connecting* begin(EventLoop& loop, ProtocolFactory make_protocol, ConnectOptions
 }  // namespace
 
 FutureState::CancelHook start_connecting(EventLoop& loop, ProtocolFactory make_protocol,
-                                         std::optional<std::string> host,
+                                         const std::optional<std::string>& host,
                                          std::optional<std::uint16_t> port, ConnectOptions options,
                                          ConnectSink sink) {
   const std::optional<int> sock = options.sock;

@@ -67,11 +67,11 @@ Channels bound(Backend& backend, const std::vector<Address>& addresses,
       channels.push_back(std::move(channel.value()));
       continue;
     }
-    const std::system_error error(channel.error(), "bind to " + address.to_string());
-    if (!may_be_skipped(channel.error())) throw error;
-    if (!skipped) skipped = error;
+    const std::string what = "bind to " + address.to_string();
+    if (!may_be_skipped(channel.error())) throw std::system_error(channel.error(), what);
+    if (!skipped) skipped.emplace(channel.error(), what);
   }
-  if (channels.empty() && skipped) throw *skipped;
+  if (channels.empty() && skipped) throw std::system_error(*skipped);
   return channels;
 }
 

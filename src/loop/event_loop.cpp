@@ -38,7 +38,7 @@ void Handle::cancel() noexcept {
     cancelled_ = PostBox::end_claim(entry_);
     return;
   }
-  Entry* entry = entry_.get<Entry>();
+  auto* entry = entry_.get<Entry>();
   if (entry == nullptr) return;
   cancelled_ = true;
   entry->forget_handles();

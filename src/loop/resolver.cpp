@@ -266,7 +266,7 @@ Result<Addresses> system_answer(const AddressQuestion& question) {
 }
 
 Result<NameInfo> system_answer(const Address& address, int flags) {
-  sockaddr_storage storage;
+  sockaddr_storage storage{};
   const socklen_t length = sockaddr_from(address, storage);
   if (length == 0) return resolver_error(EAI_FAMILY);
   std::array<char, NI_MAXHOST> host{};

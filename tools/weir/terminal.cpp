@@ -74,7 +74,7 @@ std::string Terminal::bar(double fraction, int columns) const {
 }
 
 std::string format_duration(std::chrono::nanoseconds duration) {
-  const double ns = static_cast<double>(duration.count());
+  const auto ns = static_cast<double>(duration.count());
   const auto three_digits = [](double value, std::string_view unit) {
     return fmt::format("{:.{}f} {}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0, unit);
   };
