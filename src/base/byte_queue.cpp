@@ -54,7 +54,7 @@ void ByteQueue::consume(std::size_t count) noexcept {
     if (first_ == nullptr) last_ = nullptr;
     pool_->release(done);
   }
-  if (count > 0) first_->begin += count;
+  if (first_ != nullptr) first_->begin += count;
 }
 
 void ByteQueue::retire() noexcept {

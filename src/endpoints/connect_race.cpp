@@ -7,7 +7,7 @@ namespace weir::inline v0::detail {
 /// An attempt that has begun. It goes when it is over, which may be inside its own event.
 class ConnectRace::Attempt final : public ConnectEvents {
  public:
-  Attempt(ConnectRace& race, const Address& remote) : race_(race), remote_(remote) {}
+  Attempt(ConnectRace& race, Address remote) : race_(race), remote_(std::move(remote)) {}
 
   const Address& remote() const noexcept { return remote_; }
   void began(std::unique_ptr<ConnectAttempt> attempt) noexcept { attempt_ = std::move(attempt); }
@@ -78,7 +78,8 @@ void ConnectRace::record(std::error_code error, const std::string& doing) {
 }
 
 void ConnectRace::attempt_won(Attempt& attempt, std::unique_ptr<StreamChannel> channel) noexcept {
-  const Address remote = attempt.remote();
+  // A copy: the attempt goes with the others.
+  const Address remote = attempt.remote();  // NOLINT(performance-unnecessary-copy-*)
   timer_.cancel();
   running_.clear();
   events_.race_won(std::move(channel), remote);

@@ -91,7 +91,7 @@ std::size_t Transport::get_write_buffer_size() const {
 ExtraInfo Transport::get_extra_info(std::string_view name, ExtraInfo fallback) const {
   const auto* transport = live(*this);
   ExtraInfo info = transport != nullptr ? transport->extra_info(name) : ExtraInfo();
-  return std::holds_alternative<std::monostate>(info) ? fallback : info;
+  return std::holds_alternative<std::monostate>(info) ? std::move(fallback) : std::move(info);
 }
 
 void Transport::set_protocol(AnyProtocol protocol) const {
