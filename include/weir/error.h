@@ -18,6 +18,14 @@ class WEIR_API WrongStateError : public std::logic_error {
   ~WrongStateError() override;
 };
 
+/// A call that this kind of object does not have: a write on a read pipe, aborting one. asyncio's
+/// NotImplementedError; a bug in the caller, so it is thrown at once. [table 4, I13]
+class WEIR_API UnsupportedOperationError : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+  ~UnsupportedOperationError() override;
+};
+
 /// A future that is read too early, or completed twice. [A1]
 class WEIR_API InvalidStateError : public WrongStateError {
  public:

@@ -16,7 +16,7 @@ struct ExceptionContext {
   std::string message;
   std::exception_ptr exception{};
   std::optional<Transport> transport{};
-  std::shared_ptr<BaseProtocol> protocol{};
+  std::shared_ptr<AbstractProtocol> protocol{};
   /// Anything else, by name: "handle", "socket", "future".
   std::map<std::string, std::string> extra{};
 };

@@ -13,22 +13,20 @@
 
 namespace weir::inline v0 {
 
-/// What every protocol is told. A state machine:
+/// What every protocol is told, whatever its transport is. A state machine:
 ///
 ///     start -> connection_made [-> pause_writing -> resume_writing]* -> connection_lost -> end
 ///
-/// connection_made() and connection_lost() are called exactly once per connection. [B1, B2]
+/// connection_made() and connection_lost() are called exactly once per connection. [B1, B2] What
+/// connection_made() brings depends on the kind: see BaseProtocol, DatagramProtocol, SubprocessProtocol.
 ///
 /// Threads: all callbacks come on the loop's thread. A callback may call any method of its transport.
-class WEIR_API BaseProtocol {
+class WEIR_API AbstractProtocol {
  public:
-  BaseProtocol() = default;
-  BaseProtocol(const BaseProtocol&) = default;
-  BaseProtocol& operator=(const BaseProtocol&) = default;
-  virtual ~BaseProtocol();
-
-  /// The connection is up. Keep `transport` to write to it; nobody else keeps it for you. [B1, B19]
-  virtual void connection_made(Transport transport);
+  AbstractProtocol() = default;
+  AbstractProtocol(const AbstractProtocol&) = default;
+  AbstractProtocol& operator=(const AbstractProtocol&) = default;
+  virtual ~AbstractProtocol();
 
   /// The connection is over; the last callback. `reason` is empty for the regular end of the stream,
   /// close() and abort(). The protocol may be destroyed once this returned. [B2, B5, B7]
@@ -40,6 +38,15 @@ class WEIR_API BaseProtocol {
 
   /// The bytes waiting are back at the low-water mark or under it. [F6, F10]
   virtual void resume_writing();
+};
+
+/// What the protocols of byte streams have in common, and all that one of a write pipe needs. [I9]
+class WEIR_API BaseProtocol : public AbstractProtocol {
+ public:
+  ~BaseProtocol() override;
+
+  /// The connection is up. Keep `transport` to write to it; nobody else keeps it for you. [B1, B19]
+  virtual void connection_made(Transport transport);
 };
 
 /// A protocol of a byte stream.
@@ -89,21 +96,22 @@ concept BufferMembers = requires(T& object, std::ptrdiff_t hint, std::size_t cou
   object.buffer_updated(count);
 };
 
-/// The callbacks every adapted object may have, on top of the kind of protocol it is.
-template <class T, class Base>
+/// The callbacks an adapted object may have whatever it is adapted to, by way of its transport.
+template <class T, class Base, class ItsTransport>
 class AdaptedCallbacks : public Base {
  public:
   explicit AdaptedCallbacks(std::shared_ptr<T> object) : object_(std::move(object)) {}
 
   const std::shared_ptr<T>& object() const noexcept { return object_; }
 
-  void connection_made(Transport transport) override {
+  void connection_made(ItsTransport transport) override {
     if constexpr (requires { object_->connection_made(transport); }) {
       object_->connection_made(transport);
     } else {
       static_assert(
           !requires { &T::connection_made; },
-          "weir: connection_made() must take a weir::Transport");
+          "weir: connection_made() must take a weir::Transport, or for a datagram or subprocess "
+          "protocol a weir::DatagramTransport or weir::SubprocessTransport");
     }
   }
 
@@ -125,34 +133,49 @@ class AdaptedCallbacks : public Base {
     if constexpr (requires { object_->resume_writing(); }) object_->resume_writing();
   }
 
-  bool eof_received() override {
-    if constexpr (requires {
-                    { object_->eof_received() } -> std::convertible_to<bool>;
-                  }) {
-      return object_->eof_received();
-    } else if constexpr (requires { object_->eof_received(); }) {
-      object_->eof_received();
-    }
-    return false;
-  }
-
  private:
   std::shared_ptr<T> object_;
 };
 
+/// An object with nothing but these, for a write pipe.
 template <class T>
-class AdaptedProtocol final : public AdaptedCallbacks<T, Protocol> {
+class AdaptedBaseProtocol final : public AdaptedCallbacks<T, BaseProtocol, Transport> {
  public:
-  using AdaptedCallbacks<T, Protocol>::AdaptedCallbacks;
+  using AdaptedCallbacks<T, BaseProtocol, Transport>::AdaptedCallbacks;
+};
+
+/// An object that reads a stream: the end of that comes on top.
+template <class T, class Base>
+class AdaptedReader : public AdaptedCallbacks<T, Base, Transport> {
+ public:
+  using AdaptedCallbacks<T, Base, Transport>::AdaptedCallbacks;
+
+  bool eof_received() override {
+    T& object = *this->object();
+    if constexpr (requires {
+                    { object.eof_received() } -> std::convertible_to<bool>;
+                  }) {
+      return object.eof_received();
+    } else if constexpr (requires { object.eof_received(); }) {
+      object.eof_received();
+    }
+    return false;
+  }
+};
+
+template <class T>
+class AdaptedProtocol final : public AdaptedReader<T, Protocol> {
+ public:
+  using AdaptedReader<T, Protocol>::AdaptedReader;
   void data_received(std::span<const std::byte> data) override {
     this->object()->data_received(data);
   }
 };
 
 template <class T>
-class AdaptedBufferedProtocol final : public AdaptedCallbacks<T, BufferedProtocol> {
+class AdaptedBufferedProtocol final : public AdaptedReader<T, BufferedProtocol> {
  public:
-  using AdaptedCallbacks<T, BufferedProtocol>::AdaptedCallbacks;
+  using AdaptedReader<T, BufferedProtocol>::AdaptedReader;
   std::span<std::byte> get_buffer(std::ptrdiff_t size_hint) override {
     return this->object()->get_buffer(size_hint);
   }
@@ -236,6 +259,13 @@ class AnyProtocol {
   AnyProtocol(std::unique_ptr<P> protocol)  // NOLINT(google-explicit-constructor)
       : AnyProtocol(std::shared_ptr<P>(std::move(protocol))) {}
 
+  /// One that only writes: the protocol of a write pipe, which never reads. [I9]
+  static AnyProtocol write_only(std::shared_ptr<BaseProtocol> protocol) noexcept {
+    AnyProtocol any;
+    any.base_ = std::move(protocol);
+    return any;
+  }
+
   explicit operator bool() const noexcept { return base_ != nullptr; }
 
   const std::shared_ptr<BaseProtocol>& base() const noexcept { return base_; }
@@ -290,6 +320,25 @@ template <class Factory>
 using ProtocolOf =
     typename decltype(make_protocol_of(std::declval<std::invoke_result_t<Factory&>>())
                           .typed)::element_type;
+
+/// As make_protocol_of(), for a write pipe: any protocol of a stream, or one with no more than the base
+/// callbacks, or an object to be adapted to that.
+template <class T>
+auto make_write_protocol_of(T&& made) {
+  auto shared = share(std::forward<T>(made));
+  using Object = typename decltype(shared)::element_type;
+  if constexpr (std::derived_from<Object, Protocol> ||
+                std::derived_from<Object, BufferedProtocol>) {
+    return make_protocol_of(std::move(shared));
+  } else if constexpr (std::derived_from<Object, BaseProtocol>) {
+    AnyProtocol any = AnyProtocol::write_only(shared);
+    return MadeProtocol<Object>{std::move(shared), std::move(any)};
+  } else {
+    AnyProtocol any =
+        AnyProtocol::write_only(std::make_shared<AdaptedBaseProtocol<Object>>(shared));
+    return MadeProtocol<Object>{std::move(shared), std::move(any)};
+  }
+}
 
 template <class Factory>
 concept MakesProtocol = std::invocable<Factory&> && !std::is_void_v<std::invoke_result_t<Factory&>>;

@@ -2,6 +2,7 @@
 
 #include <weir/address.h>
 #include <weir/buffer.h>
+#include <weir/descriptor.h>
 #include <weir/detail/slot.h>
 #include <weir/error.h>
 #include <weir/export.h>
@@ -25,8 +26,9 @@ class AnyProtocol;
 class BaseProtocol;
 
 namespace detail {
+class Lifecycle;
 class StreamTransport;
-}
+}  // namespace detail
 
 /// The marks of write flow control, as they are set. Units: bytes. [F2]
 /// Unset: high is 64 KiB, or 4 x low; low is high / 4.
@@ -51,11 +53,28 @@ struct SocketView {
   friend bool operator==(const SocketView&, const SocketView&) = default;
 };
 
-/// What get_extra_info() answers; std::monostate when there is no such information.
-using ExtraInfo =
-    std::variant<std::monostate, bool, std::int64_t, std::string, Address, SocketView>;
+/// The pipe of a transport, to look at. Never read, write or close it. The number is valid until
+/// connection_lost() has returned. [X3]
+struct PipeView {
+  int descriptor = -1;
+  friend bool operator==(const PipeView&, const PipeView&) = default;
+};
 
-/// A connection as its user holds it: a name for a transport that the loop owns.
+/// Who is at the other end of a Unix socket: as it was when that end connected, or listened.
+struct PeerCredentials {
+  std::int64_t process_id = 0;
+  std::uint32_t user_id = 0;
+  std::uint32_t group_id = 0;
+  friend bool operator==(const PeerCredentials&, const PeerCredentials&) = default;
+};
+
+/// What get_extra_info() answers; std::monostate when there is no such information.
+using ExtraInfo = std::variant<std::monostate, bool, std::int64_t, std::string, Address, SocketView,
+                               PipeView, PeerCredentials>;
+
+/// A connection as its user holds it: a name for a transport that the loop owns. Of a stream socket
+/// it has both directions; a read pipe only reads, a write pipe only writes, and what the other
+/// direction is asked for throws UnsupportedOperationError. [I13]
 ///
 /// Copying is free and keeps nothing alive. Once connection_lost() has returned, every copy behaves
 /// as a closed transport, also when the loop is gone: writes are ignored and is_closing() is true.
@@ -84,7 +103,7 @@ class WEIR_API Transport {
   void writelines(std::initializer_list<std::span<const std::byte>> lines) const;
 
   /// Ends the sending side once everything written has been sent; receiving goes on. Nothing if
-  /// repeated or closing. [S25]
+  /// repeated or closing. [S25] On a write pipe this is close(). [I12]
   void write_eof() const;
   bool can_write_eof() const;
 
@@ -93,6 +112,7 @@ class WEIR_API Transport {
   void close() const;
 
   /// Closes at once, dropping what is not sent. connection_lost(reason) comes from the loop. [S17]
+  /// A read pipe has nothing to drop and no abort(): UnsupportedOperationError. [I13]
   void abort(const CloseReason& reason = {}) const;
 
   /// True from the first close(), abort() or fatal error on, for ever. [C9]
@@ -116,8 +136,9 @@ class WEIR_API Transport {
   /// Bytes written and not yet given to the kernel. [F18]
   std::size_t get_write_buffer_size() const;
 
-  /// What is known of the connection: "sockname" and "peername" (Address), "socket" (SocketView);
-  /// `fallback` for any other name, and once connection_lost() has returned. [C13, X1, B7]
+  /// What is known of the connection: of a socket "sockname" and "peername" (Address) and "socket"
+  /// (SocketView), of a Unix one also "peercred" (PeerCredentials), of a pipe "pipe" (PipeView);
+  /// `fallback` for any other name, and once connection_lost() has returned. [C13, X1, X3, B7]
   ExtraInfo get_extra_info(std::string_view name, ExtraInfo fallback = {}) const;
 
   /// The same for a known type: get_extra_info<Address>("peername").
@@ -127,6 +148,21 @@ class WEIR_API Transport {
     if (T* value = std::get_if<T>(&info)) return std::move(*value);
     return std::nullopt;
   }
+
+  /// As write(), and passes `descriptors` to the process at the other end of a Unix socket: duplicates,
+  /// so these stay the caller's. They arrive no later than the first byte of `data`, of which there must
+  /// be one at least.
+  /// Throws UnsupportedOperationError if this is no Unix socket, std::invalid_argument without data or
+  /// for more than 253 descriptors, std::system_error if one of them is not open.
+  void write_with_descriptors(std::span<const std::byte> data,
+                              std::span<const int> descriptors) const;
+
+  /// Whether descriptors that the peer passes are kept for take_descriptors(); at first they are closed
+  /// as they arrive. Throws UnsupportedOperationError if this is no Unix socket.
+  void receive_descriptors(bool enabled) const;
+  /// The descriptors that came with the bytes of the data_received() or buffer_updated() that is
+  /// running, in the order they were passed; close-on-exec. Those not taken when it returns are closed.
+  std::vector<Descriptor> take_descriptors() const;
 
   /// Hands the connection to another protocol, at once: the next callback goes to it, and it gets no
   /// connection_made(). The old one gets nothing more; if the transport was its last owner it is
@@ -141,6 +177,7 @@ class WEIR_API Transport {
 
  private:
   friend class detail::StreamTransport;
+  friend class detail::Lifecycle;
   friend struct std::hash<Transport>;
   explicit Transport(detail::SlotRef ref) noexcept : ref_(ref) {}
 

@@ -2,6 +2,7 @@
 
 #include <weir/address.h>
 #include <weir/simulation.h>
+#include <weir/transport.h>
 
 #include <chrono>
 #include <cstddef>
@@ -77,7 +78,32 @@ struct SendResult {
   std::error_code error{};
 };
 
-/// One connected byte stream.
+/// What a Unix socket does besides carrying bytes.
+class LocalSocket {
+ public:
+  /// Close-on-exec duplicates of `descriptors`. Throws std::system_error if one is not open.
+  virtual std::vector<Fd> duplicates(std::span<const int> descriptors) const = 0;
+  /// `descriptors` leave with the first byte that is sent next, by try_send() or from unsent(). Called
+  /// before that byte is given, and not again until it left.
+  virtual void send_along(std::vector<Fd> descriptors) noexcept = 0;
+  /// Whether descriptors that arrive are kept until the end of their on_received(), or closed at once,
+  /// as at first.
+  virtual void receive_descriptors(bool enabled) noexcept = 0;
+  /// Those of the on_received() that is running, if they were not taken before.
+  virtual std::vector<Fd> take_received() noexcept = 0;
+  virtual std::optional<PeerCredentials> peer_credentials() const noexcept = 0;
+
+ protected:
+  ~LocalSocket() = default;
+};
+
+/// How many descriptors one message may carry: Linux's SCM_MAX_FD.
+inline constexpr std::size_t max_passed_descriptors = 253;
+
+/// One connected byte stream, or one end of a pipe.
+///
+/// Of a pipe's write end nothing is received: start_receiving() watches for the loss of its reader,
+/// which is told as on_eof(). A pipe's read end sends nothing.
 class StreamChannel {
  public:
   StreamChannel() = default;
@@ -104,7 +130,11 @@ class StreamChannel {
   virtual Address local_address() const = 0;
   /// The kernel's number for it, -1 if there is none.
   virtual int descriptor() const noexcept = 0;
+  /// What it can as a Unix socket, null if it is none. As old as the channel.
+  virtual LocalSocket* local_socket() noexcept { return nullptr; }
 };
+
+enum class PipeEnd : bool { read, write };
 
 /// What a listening channel tells its user.
 class ListenEvents {
@@ -131,6 +161,10 @@ class ListenChannel {
   virtual std::error_code start_accepting(ListenEvents& events, int backlog) noexcept = 0;
   /// Leaves new connections waiting in the kernel until start_accepting() is called again. [V7]
   virtual void stop_accepting() noexcept = 0;
+
+  /// Of a Unix socket bound to a path: removes the path, if it still leads to this socket. Nothing for
+  /// any other. [V15]
+  virtual std::error_code remove_path() noexcept { return {}; }
 
   virtual Address local_address() const = 0;
   virtual int descriptor() const noexcept = 0;
@@ -162,12 +196,109 @@ class ConnectAttempt {
   virtual ~ConnectAttempt() = default;
 };
 
-/// Which step of connect() failed before there was anything to wait for.
-enum class ConnectStep : std::uint8_t { socket, bind, connect };
+/// Which step of opening a socket failed before there was anything to wait for.
+enum class ConnectStep : std::uint8_t { socket, option, bind, connect };
 
 struct ConnectStart {
   std::unique_ptr<ConnectAttempt> attempt;  ///< null if it failed at once
   ConnectStep step = ConnectStep::connect;
+  std::error_code error{};
+};
+
+/// One datagram that arrived. Of no address: the sender has no name.
+struct ReceivedDatagram {
+  ConstBytes data;  ///< may be empty, which is a datagram like any other [D3]
+  Address sender;
+};
+
+/// One datagram to be sent; without a destination, to the peer.
+struct OutgoingDatagram {
+  ConstBytes data;
+  const Address* destination = nullptr;
+};
+
+/// How many datagrams are received, or asked for by unsent(), at the most.
+inline constexpr std::size_t max_datagrams = 64;
+
+/// What a datagram channel tells its user.
+class DatagramEvents {
+ public:
+  /// `datagrams`, at least one, arrived in this order, and are valid during the call. Returns how many of
+  /// them were taken: fewer if the user stopped receiving meanwhile. The channel keeps the others, and
+  /// delivers them first when receiving goes on. [S8, D16]
+  virtual std::size_t on_datagrams(std::span<const ReceivedDatagram> datagrams) noexcept = 0;
+  /// A receive failed; the channel goes on. [D9]
+  virtual void on_receive_failed(std::error_code error) noexcept = 0;
+  /// Asked while sending: the next datagrams, as many as there are and fit. Returns how many.
+  virtual std::size_t unsent(std::span<OutgoingDatagram> datagrams) noexcept = 0;
+  /// The first `count` of what unsent() gave are done, at least one. If `error` is set the last of these
+  /// is lost with it; the channel goes on. [D10] When nothing is unsent any more it stops by itself.
+  virtual void on_sent(std::size_t count, std::error_code error) noexcept = 0;
+  /// close() is complete.
+  virtual void on_closed() noexcept = 0;
+
+ protected:
+  ~DatagramEvents() = default;
+};
+
+/// How many datagrams are done; if `error` is set the last of those is lost with it. Fewer than there
+/// were, and no error: would block.
+struct DatagramSendResult {
+  std::size_t done = 0;
+  std::error_code error{};
+};
+
+/// One datagram socket. The rules are those of stream channels.
+class DatagramChannel {
+ public:
+  DatagramChannel() = default;
+  DatagramChannel(const DatagramChannel&) = delete;
+  DatagramChannel& operator=(const DatagramChannel&) = delete;
+  virtual ~DatagramChannel() = default;
+
+  /// Names who gets the events; called once, before any other verb.
+  virtual void attach(DatagramEvents& events) noexcept = 0;
+
+  virtual void start_receiving() noexcept = 0;
+  virtual void stop_receiving() noexcept = 0;
+  /// Sends the first of `datagrams`, at most max_datagrams, until one fails or would block. Only while
+  /// nothing is unsent.
+  virtual DatagramSendResult try_send(std::span<const OutgoingDatagram> datagrams) noexcept = 0;
+  /// From now on, whenever there is room: unsent(), send, on_sent(); until nothing is unsent.
+  virtual void start_sending() noexcept = 0;
+  /// Ends everything; on_closed() follows from dispatch().
+  virtual void close() noexcept = 0;
+
+  virtual Address local_address() const = 0;
+  /// The peer it is connected to; it may have no name. [D7]
+  virtual std::optional<Address> peer_address() const = 0;
+  virtual int descriptor() const noexcept = 0;
+
+  /// Takes part in a multicast group, or no longer. `interface` is one of this machine's addresses, or
+  /// empty for the system's choice; for IPv6 its scope_id counts.
+  virtual std::error_code set_membership(const Address& group, const Address& interface,
+                                         bool member) noexcept = 0;
+  /// How many routers what is sent may pass; to groups or to single hosts.
+  enum class Hops : bool { unicast, multicast };
+  virtual std::error_code set_hops(Hops kind, int count) noexcept = 0;
+  /// Whether what is sent to a group comes back to members on this machine.
+  virtual std::error_code set_multicast_loop(bool enabled) noexcept = 0;
+  /// By which of this machine's interfaces datagrams to groups leave.
+  virtual std::error_code set_multicast_interface(const Address& interface) noexcept = 0;
+};
+
+/// What a new datagram socket is to be.
+struct DatagramPlan {
+  AddressFamily family = AddressFamily::unspecified;
+  Address local{};   ///< empty: not bound
+  Address remote{};  ///< empty: not connected
+  bool reuse_port = false;
+  bool allow_broadcast = false;
+};
+
+struct DatagramOpened {
+  std::unique_ptr<DatagramChannel> channel;  ///< null if it failed
+  ConnectStep step = ConnectStep::socket;
   std::error_code error{};
 };
 
@@ -230,7 +361,7 @@ class Backend {
   /// True while a channel of this backend uses `descriptor`. [L30]
   virtual bool owns(int descriptor) const noexcept = 0;
 
-  /// Binds a new stream socket.
+  /// Binds a new stream socket. A stale socket file at a Unix path is removed first. [V14]
   virtual Result<std::unique_ptr<ListenChannel>> bind(const Address& address,
                                                       const ListenOptions& options) = 0;
   /// Takes a bound stream socket, which is closed by the channel; on an error it stays the caller's.
@@ -239,6 +370,18 @@ class Backend {
   /// caller's. Both: bad_file_descriptor for a closed descriptor, not_a_socket, wrong_protocol_type
   /// for a socket that is no stream, device_or_resource_busy for one that a channel owns already.
   virtual Result<std::unique_ptr<StreamChannel>> adopt_stream(int descriptor) = 0;
+
+  /// Takes one end of a pipe: a pipe, a FIFO, a socket or a character device, opened for that
+  /// direction. It becomes non-blocking. Errors: bad_file_descriptor for a closed descriptor,
+  /// invalid_argument for any other kind of file, operation_not_permitted if it is opened for the other
+  /// direction only, device_or_resource_busy as above; it then stays the caller's. [I1, I2]
+  virtual Result<std::unique_ptr<StreamChannel>> adopt_pipe(int descriptor, PipeEnd end) = 0;
+
+  /// Opens a datagram socket: create, options, bind, connect. A stale socket file at a Unix path is
+  /// removed before bind. [D19, D21]
+  virtual DatagramOpened open_datagram(const DatagramPlan& plan) = 0;
+  /// Takes a datagram socket; errors as adopt_stream().
+  virtual Result<std::unique_ptr<DatagramChannel>> adopt_datagram(int descriptor) = 0;
 
   /// The peer of a connected socket; empty when it has no name.
   virtual Address peer_address(int descriptor) const = 0;

@@ -114,6 +114,15 @@ class EpollBackend final : public Backend {
                                               const ListenOptions& options) override;
   Result<std::unique_ptr<ListenChannel>> adopt_listener(int descriptor) override;
   Result<std::unique_ptr<StreamChannel>> adopt_stream(int descriptor) override;
+  Result<std::unique_ptr<StreamChannel>> adopt_pipe(int, PipeEnd) override {
+    return std::make_error_code(std::errc::operation_not_supported);
+  }
+  DatagramOpened open_datagram(const DatagramPlan&) override {
+    return {nullptr, ConnectStep::socket, std::make_error_code(std::errc::operation_not_supported)};
+  }
+  Result<std::unique_ptr<DatagramChannel>> adopt_datagram(int) override {
+    return std::make_error_code(std::errc::operation_not_supported);
+  }
   Address peer_address(int descriptor) const override { return peer_address_of(descriptor); }
   ConnectStart connect(const Address& remote, const Address& local, ConnectEvents& events) override;
   std::optional<std::vector<Address>> known_addresses(std::string_view) const override {

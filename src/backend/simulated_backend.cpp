@@ -696,6 +696,15 @@ class SimulatedBackend final : public Backend {
   Result<std::unique_ptr<StreamChannel>> adopt_stream(int) override {
     return kernel_error(std::errc::operation_not_supported);
   }
+  Result<std::unique_ptr<StreamChannel>> adopt_pipe(int, PipeEnd) override {
+    return std::make_error_code(std::errc::operation_not_supported);
+  }
+  DatagramOpened open_datagram(const DatagramPlan&) override {
+    return {nullptr, ConnectStep::socket, std::make_error_code(std::errc::operation_not_supported)};
+  }
+  Result<std::unique_ptr<DatagramChannel>> adopt_datagram(int) override {
+    return std::make_error_code(std::errc::operation_not_supported);
+  }
   Address peer_address(int) const override { return {}; }
   ConnectStart connect(const Address& remote, const Address& local, ConnectEvents& events) override;
   std::optional<std::vector<Address>> known_addresses(std::string_view host) const override;

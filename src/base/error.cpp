@@ -52,6 +52,7 @@ std::string words_of(const std::exception_ptr& exception) {
 }  // namespace
 
 WrongStateError::~WrongStateError() = default;
+UnsupportedOperationError::~UnsupportedOperationError() = default;
 InvalidStateError::~InvalidStateError() = default;
 
 CancelledError::~CancelledError() = default;

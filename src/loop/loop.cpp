@@ -342,7 +342,7 @@ void Loop::call_exception_handler(const ExceptionContext& context) noexcept {
 void Loop::default_exception_handler(const ExceptionContext& context) {
   std::map<std::string, std::string> fields = context.extra;
   if (context.protocol != nullptr) {
-    const BaseProtocol& protocol = *context.protocol;
+    const AbstractProtocol& protocol = *context.protocol;
     fields.emplace("protocol", type_name(typeid(protocol)));
   }
   if (context.transport) fields.emplace("transport", describe(*context.transport));

@@ -1,5 +1,7 @@
 #include "lifecycle.h"
 
+#include <weir/exception_context.h>
+
 #include <memory>
 #include <string>
 #include <system_error>
@@ -27,53 +29,41 @@ bool Lifecycle::doom(CloseReason reason) noexcept {
   return true;
 }
 
-void Lifecycle::replace_protocol(AnyProtocol protocol) {
-  loop_.schedule([old = std::exchange(protocol_, std::move(protocol)).base()] {});
+void Lifecycle::replace_protocol(std::shared_ptr<AbstractProtocol> protocol) {
+  loop_.schedule([old = std::exchange(protocol_, std::move(protocol))] {});
 }
 
-void Lifecycle::connection_made(Transport transport) noexcept {
-  auto callback = [&] { protocol_.base()->connection_made(transport); };
-  if (auto thrown = call("connection_made()", callback)) {
-    report(transport, "Exception in callback connection_made()", thrown);
-  }
-}
-
-void Lifecycle::connection_lost(Transport transport) noexcept {
+void Lifecycle::connection_lost() noexcept {
   state_ = State::lost;
-  auto callback = [&] { protocol_.base()->connection_lost(reason_); };
-  if (auto thrown = call("connection_lost()", callback)) {
-    report(transport, "Exception in callback connection_lost()", thrown);
-  }
+  run("connection_lost()", [&] { protocol_->connection_lost(reason_); });
 }
 
-void Lifecycle::pause_writing(Transport transport) noexcept {
-  auto callback = [&] { protocol_.base()->pause_writing(); };
+void Lifecycle::pause_writing() noexcept {
+  auto callback = [&] { protocol_->pause_writing(); };
   if (auto thrown = call("pause_writing()", callback)) {
-    report(transport, "protocol.pause_writing() failed", thrown);
+    report("protocol.pause_writing() failed", thrown);
   }
 }
 
-void Lifecycle::resume_writing(Transport transport) noexcept {
-  auto callback = [&] { protocol_.base()->resume_writing(); };
+void Lifecycle::resume_writing() noexcept {
+  auto callback = [&] { protocol_->resume_writing(); };
   if (auto thrown = call("resume_writing()", callback)) {
-    report(transport, "protocol.resume_writing() failed", thrown);
+    report("protocol.resume_writing() failed", thrown);
   }
 }
 
-CloseReason Lifecycle::fatal(Transport transport, const char* name,
-                             std::exception_ptr thrown) noexcept {
+CloseReason Lifecycle::fatal(const char* name, std::exception_ptr thrown) noexcept {
   if (!is_system_error(thrown)) {
-    report(transport, std::string("Fatal error: ") + name + " call failed.", thrown);
+    report(std::string("Fatal error: ") + name + " call failed.", thrown);
   }
   return CloseReason(std::move(thrown));
 }
 
-void Lifecycle::report(Transport transport, std::string message,
-                       const std::exception_ptr& thrown) noexcept {
-  loop_.call_exception_handler({.message = std::move(message),
-                                .exception = thrown,
-                                .transport = transport,
-                                .protocol = protocol_.base()});
+void Lifecycle::report(std::string message, const std::exception_ptr& thrown) noexcept {
+  ExceptionContext context{
+      .message = std::move(message), .exception = thrown, .protocol = protocol_};
+  if (kind_ == TransportKind::stream) context.transport = Transport(who_);
+  loop_.call_exception_handler(context);
 }
 
 }  // namespace weir::inline v0::detail

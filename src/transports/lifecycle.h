@@ -6,13 +6,19 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "loop.h"
 
 namespace weir::inline v0::detail {
 
-/// The life of a connection, and the only place that calls user code: connection_made() ...
+/// Which kind of handle names a transport.
+enum class TransportKind : std::uint8_t { stream, datagram, subprocess };
+
+/// The life of a transport of any kind, and the only place that calls user code: connection_made() ...
 /// connection_lost(), each once, in order, whatever the callbacks throw.
 ///
 ///     state     entered by                        what may still happen
@@ -24,8 +30,10 @@ class Lifecycle {
  public:
   enum class State : std::uint8_t { open, flushing, doomed, lost };
 
-  Lifecycle(Loop& loop, AnyProtocol protocol) noexcept
-      : loop_(loop), protocol_(std::move(protocol)) {}
+  /// `who` is the name of the transport, for reports.
+  Lifecycle(Loop& loop, TransportKind kind, SlotRef who,
+            std::shared_ptr<AbstractProtocol> protocol) noexcept
+      : loop_(loop), protocol_(std::move(protocol)), who_(who), kind_(kind) {}
 
   Loop& loop() noexcept { return loop_; }
   State state() const noexcept { return state_; }
@@ -37,28 +45,41 @@ class Lifecycle {
   /// False if it was doomed before: the first cause wins. [B5]
   bool doom(CloseReason reason) noexcept;
 
-  const AnyProtocol& protocol() const noexcept { return protocol_; }
+  const std::shared_ptr<AbstractProtocol>& protocol() const noexcept { return protocol_; }
   /// The old protocol goes later, from the loop: it may be the caller. [B12]
-  void replace_protocol(AnyProtocol protocol);
+  void replace_protocol(std::shared_ptr<AbstractProtocol> protocol);
 
-  /// Calls connection_made(). What it throws is reported; the connection stays. [B9]
-  void connection_made(Transport transport) noexcept;
+  /// Runs `callback`, which is connection_made() of the kind. What it throws is reported; the
+  /// connection stays. [B9]
+  template <class F>
+  void connection_made(F&& callback) noexcept {
+    run("connection_made()", callback);
+  }
   /// Calls connection_lost() with the reason. [B2, B10]
-  void connection_lost(Transport transport) noexcept;
+  void connection_lost() noexcept;
   /// Lets the protocol go, once everything else is cleaned up. [B7]
-  void drop_protocol() noexcept { protocol_ = AnyProtocol(); }
+  void drop_protocol() noexcept { protocol_.reset(); }
 
   /// Calls pause_writing() or resume_writing(). What they throw is reported. [F16]
-  void pause_writing(Transport transport) noexcept;
-  void resume_writing(Transport transport) noexcept;
+  void pause_writing() noexcept;
+  void resume_writing() noexcept;
+
+  /// Runs `callback`, which calls the protocol's `name`. What it throws is reported as "Exception in
+  /// callback `name`", and the transport stays as it is. [L20, I8, D13]
+  template <class F>
+  void run(const char* name, F&& callback) noexcept {
+    if (auto thrown = call(name, callback)) {
+      report(std::string("Exception in callback ") + name, thrown);
+    }
+  }
 
   /// Runs `callback`, which calls into the protocol. What it throws ends the connection: reported as
   /// "Fatal error: `name` call failed.", unless it is an error of the system, and returned to be the
   /// reason. Nothing was thrown, or only what leaves the loop: an empty one. [S19-S21, C10]
   template <class F>
-  [[nodiscard]] CloseReason guard(Transport transport, const char* name, F&& callback) noexcept {
+  [[nodiscard]] CloseReason guard(const char* name, F&& callback) noexcept {
     std::exception_ptr thrown = call(name, callback);
-    return thrown == nullptr ? CloseReason() : fatal(transport, name, std::move(thrown));
+    return thrown == nullptr ? CloseReason() : fatal(name, std::move(thrown));
   }
 
  private:
@@ -78,12 +99,14 @@ class Lifecycle {
     return thrown;
   }
 
-  CloseReason fatal(Transport transport, const char* name, std::exception_ptr thrown) noexcept;
-  void report(Transport transport, std::string message, const std::exception_ptr& thrown) noexcept;
+  CloseReason fatal(const char* name, std::exception_ptr thrown) noexcept;
+  void report(std::string message, const std::exception_ptr& thrown) noexcept;
 
   Loop& loop_;
-  AnyProtocol protocol_;
+  std::shared_ptr<AbstractProtocol> protocol_;
   CloseReason reason_;
+  SlotRef who_;
+  TransportKind kind_;
   State state_ = State::open;
 };
 

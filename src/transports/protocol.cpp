@@ -2,11 +2,13 @@
 
 namespace weir::inline v0 {
 
+AbstractProtocol::~AbstractProtocol() = default;
+void AbstractProtocol::connection_lost(const CloseReason&) {}
+void AbstractProtocol::pause_writing() {}
+void AbstractProtocol::resume_writing() {}
+
 BaseProtocol::~BaseProtocol() = default;
 void BaseProtocol::connection_made(Transport) {}
-void BaseProtocol::connection_lost(const CloseReason&) {}
-void BaseProtocol::pause_writing() {}
-void BaseProtocol::resume_writing() {}
 
 Protocol::~Protocol() = default;
 void Protocol::data_received(std::span<const std::byte>) {}

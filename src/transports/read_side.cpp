@@ -22,18 +22,18 @@ void ReadSide::resume() noexcept {
   if (started_ && !ended_) channel_.start_receiving();
 }
 
-ReadSide::Target ReadSide::receive_buffer(Transport transport) noexcept {
+ReadSide::Target ReadSide::receive_buffer() noexcept {
   // A protocol that hands over to another from inside get_buffer() has its buffer left alone. [U10]
-  while (BufferedProtocol* protocol = lifecycle_.protocol().buffered()) {
+  while (BufferedProtocol* protocol = buffered_) {
     std::span<std::byte> buffer;
-    CloseReason failure = lifecycle_.guard(transport, "protocol.get_buffer()", [&] {
+    CloseReason failure = lifecycle_.guard("protocol.get_buffer()", [&] {
       buffer = protocol->get_buffer(-1);
-      if (buffer.empty() && reading() && protocol == lifecycle_.protocol().buffered()) {
+      if (buffer.empty() && reading() && protocol == buffered_) {
         throw WrongStateError("get_buffer() returned an empty buffer");
       }
     });
     if (failure || !reading()) return {std::nullopt, std::move(failure)};
-    if (protocol == lifecycle_.protocol().buffered()) {
+    if (protocol == buffered_) {
       if (buffer.empty()) return {std::nullopt};
       return {buffer};
     }
@@ -41,26 +41,35 @@ ReadSide::Target ReadSide::receive_buffer(Transport transport) noexcept {
   return {std::span<std::byte>()};
 }
 
-CloseReason ReadSide::received(Transport transport, ConstBytes bytes) noexcept {
-  if (BufferedProtocol* buffered = lifecycle_.protocol().buffered()) {
-    return lifecycle_.guard(transport, "protocol.buffer_updated()",
-                            [&] { buffered->buffer_updated(bytes.size()); });
+CloseReason ReadSide::received(ConstBytes bytes) noexcept {
+  const auto deliver = [&] {
+    if (buffered_ != nullptr) return buffered_->buffer_updated(bytes.size());
+    stream_->data_received(bytes);
+  };
+  const bool buffered = buffered_ != nullptr;
+  if (role_ == StreamRole::read_pipe) {
+    lifecycle_.run(buffered ? "buffer_updated()" : "data_received()", deliver);  // [I8]
+    return {};
   }
-  Protocol* stream = lifecycle_.protocol().stream();
-  return lifecycle_.guard(transport, "protocol.data_received()",
-                          [&] { stream->data_received(bytes); });
+  return lifecycle_.guard(buffered ? "protocol.buffer_updated()" : "protocol.data_received()",
+                          deliver);
 }
 
-ReadSide::Eof ReadSide::eof(Transport transport) noexcept {
+bool ReadSide::call_eof_received() {
+  return buffered_ != nullptr ? buffered_->eof_received() : stream_->eof_received();
+}
+
+ReadSide::Eof ReadSide::eof() noexcept {
   ended_ = true;
   // What leaves the loop by an exception leaves the connection as it is. [C10]
   bool keep_open = true;
-  CloseReason failure = lifecycle_.guard(transport, "protocol.eof_received()", [&] {
-    const AnyProtocol& protocol = lifecycle_.protocol();
-    keep_open = protocol.buffered() != nullptr ? protocol.buffered()->eof_received()
-                                               : protocol.stream()->eof_received();
-  });
+  CloseReason failure =
+      lifecycle_.guard("protocol.eof_received()", [&] { keep_open = call_eof_received(); });
   return {keep_open ? AfterEof::keep_open : AfterEof::close, std::move(failure)};
+}
+
+void ReadSide::pipe_eof() noexcept {
+  lifecycle_.run("eof_received()", [&] { static_cast<void>(call_eof_received()); });
 }
 
 }  // namespace weir::inline v0::detail

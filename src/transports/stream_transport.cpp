@@ -1,6 +1,7 @@
 #include "stream_transport.h"
 
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "log_record.h"
@@ -18,10 +19,11 @@ StreamTransport::StreamTransport(Loop& loop, StreamTransportParts parts)
     : slot_(loop.slots().acquire(this)),
       channel_(std::move(parts.channel)),
       peer_(std::move(parts.peer)),
+      role_(parts.role),
       observer_(std::move(parts.observer)),
-      lifecycle_(loop, std::move(parts.protocol)),
-      read_side_(lifecycle_, *channel_),
-      write_side_(lifecycle_, *channel_) {
+      lifecycle_(loop, TransportKind::stream, slot_, parts.protocol.base()),
+      read_side_(lifecycle_, *channel_, role_, parts.protocol),
+      write_side_(lifecycle_, *channel_, role_) {
   channel_->attach(*this);
 }
 
@@ -36,22 +38,53 @@ StreamTransport* StreamTransport::of(const Transport& handle) noexcept {
 
 void StreamTransport::begin(UniqueFunction<void(Transport)>& ready) {
   // Also when it is closing by now: connection_lost() is scheduled, and never comes alone. [B4]
-  lifecycle_.connection_made(handle());
+  lifecycle_.connection_made(
+      [this] { static_cast<BaseProtocol&>(*lifecycle_.protocol()).connection_made(handle()); });
   read_side_.start();
   if (ready) ready(handle());
 }
 
 // --- Calls ------------------------------------------------------------------------------------------
 
-void StreamTransport::write(ConstBytes data) { fail(write_side_.write(handle(), data)); }
+void StreamTransport::write(ConstBytes data) { fail(write_side_.write(data)); }
 
-void StreamTransport::write(Buffer data) { fail(write_side_.write(handle(), std::move(data))); }
+void StreamTransport::write(Buffer data) { fail(write_side_.write(std::move(data))); }
 
 void StreamTransport::writelines(std::span<const ConstBytes> lines) {
-  fail(write_side_.writelines(handle(), lines));
+  fail(write_side_.writelines(lines));
 }
 
-void StreamTransport::write_eof() { write_side_.write_eof(); }
+LocalSocket& StreamTransport::local_socket() const {
+  if (LocalSocket* local = channel_->local_socket()) return *local;
+  throw UnsupportedOperationError("descriptors are passed over Unix sockets only");
+}
+
+void StreamTransport::write(ConstBytes data, std::span<const int> descriptors) {
+  LocalSocket& local = local_socket();
+  if (data.empty()) {
+    throw std::invalid_argument("descriptors need at least one byte of data to go along with");
+  }
+  if (descriptors.size() > max_passed_descriptors) {
+    throw std::invalid_argument(std::to_string(descriptors.size()) +
+                                " descriptors are too many for one write: at most " +
+                                std::to_string(max_passed_descriptors));
+  }
+  fail(write_side_.write(data, local.duplicates(descriptors)));
+}
+
+void StreamTransport::receive_descriptors(bool enabled) {
+  local_socket().receive_descriptors(enabled);
+}
+
+std::vector<Descriptor> StreamTransport::take_descriptors() {
+  return local_socket().take_received();
+}
+
+/// On a pipe the end of the stream is the end of the transport. [I12]
+void StreamTransport::write_eof() {
+  if (role_ == StreamRole::write_pipe) return close();
+  write_side_.write_eof();
+}
 
 void StreamTransport::close() {
   if (lifecycle_.closing()) return;
@@ -60,7 +93,8 @@ void StreamTransport::close() {
     return;
   }
   lifecycle_.set_flushing();
-  channel_->stop_receiving();
+  // A write pipe goes on watching whether somebody will read the rest.
+  if (role_ != StreamRole::write_pipe) channel_->stop_receiving();
 }
 
 void StreamTransport::abort(const CloseReason& reason) { doom(reason); }
@@ -70,7 +104,7 @@ void StreamTransport::resume_reading() { read_side_.resume(); }
 bool StreamTransport::is_reading() const noexcept { return read_side_.reading(); }
 
 void StreamTransport::set_write_buffer_limits(WriteBufferLimits limits) {
-  write_side_.set_limits(handle(), limits);
+  write_side_.set_limits(limits);
 }
 EffectiveWriteBufferLimits StreamTransport::write_buffer_limits() const noexcept {
   return write_side_.limits();
@@ -78,7 +112,14 @@ EffectiveWriteBufferLimits StreamTransport::write_buffer_limits() const noexcept
 std::size_t StreamTransport::write_buffer_size() const noexcept { return write_side_.size(); }
 
 ExtraInfo StreamTransport::extra_info(std::string_view name) const {
+  if (role_ != StreamRole::socket) {
+    if (name == "pipe") return PipeView{channel_->descriptor()};
+    return {};
+  }
   if (name == "peername" && !peer_.empty()) return peer_;
+  if (LocalSocket* local = channel_->local_socket(); local != nullptr && name == "peercred") {
+    if (const auto credentials = local->peer_credentials()) return *credentials;
+  }
   if (name == "sockname") return channel_->local_address();
   if (name == "socket" && channel_->descriptor() >= 0) {
     return SocketView{channel_->descriptor(), channel_->local_address()};
@@ -86,27 +127,42 @@ ExtraInfo StreamTransport::extra_info(std::string_view name) const {
   return {};
 }
 
-void StreamTransport::set_protocol(AnyProtocol protocol) {
+void StreamTransport::require_fit(const AnyProtocol& protocol) const {
   if (!protocol)
     throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
-  if (lifecycle_.state() != Lifecycle::State::lost)
-    lifecycle_.replace_protocol(std::move(protocol));
+  if (role_ != StreamRole::write_pipe && protocol.stream() == nullptr &&
+      protocol.buffered() == nullptr) {
+    throw std::invalid_argument("a transport that reads needs a Protocol or a BufferedProtocol");
+  }
+}
+
+void StreamTransport::set_protocol(AnyProtocol protocol) {
+  require_fit(protocol);
+  if (lifecycle_.state() == Lifecycle::State::lost) return;
+  read_side_.set_protocol(protocol);
+  lifecycle_.replace_protocol(protocol.base());
 }
 
 // --- Events -----------------------------------------------------------------------------------------
 
 std::optional<std::span<std::byte>> StreamTransport::receive_buffer() noexcept {
-  auto [buffer, failure] = read_side_.receive_buffer(handle());
+  auto [buffer, failure] = read_side_.receive_buffer();
   fail(std::move(failure));
   return buffer;
 }
 
-void StreamTransport::on_received(ConstBytes bytes) noexcept {
-  fail(read_side_.received(handle(), bytes));
-}
+void StreamTransport::on_received(ConstBytes bytes) noexcept { fail(read_side_.received(bytes)); }
 
 void StreamTransport::on_eof() noexcept {
-  auto [then, failure] = read_side_.eof(handle());
+  switch (role_) {
+    case StreamRole::socket: return socket_ended();
+    case StreamRole::read_pipe: return read_pipe_ended();
+    case StreamRole::write_pipe: return reader_gone();
+  }
+}
+
+void StreamTransport::socket_ended() noexcept {
+  auto [then, failure] = read_side_.eof();
   if (failure) {
     fail(std::move(failure));
   } else if (then == ReadSide::AfterEof::close) {
@@ -114,12 +170,24 @@ void StreamTransport::on_eof() noexcept {
   }
 }
 
+/// Closing at once; the two callbacks come from the loop, in this order. [I5]
+void StreamTransport::read_pipe_ended() noexcept {
+  lifecycle_.loop().schedule([this] { read_side_.pipe_eof(); });
+  doom({});
+}
+
+/// No error, unless something is left that it will never read. [I10]
+void StreamTransport::reader_gone() noexcept {
+  if (write_side_.size() > 0) return fail(std::make_error_code(std::errc::broken_pipe));
+  doom({});
+}
+
 std::size_t StreamTransport::unsent(std::span<ConstBytes> pieces) noexcept {
   return write_side_.unsent(pieces);
 }
 
 void StreamTransport::on_sent(std::size_t count) noexcept {
-  const bool all_sent = write_side_.sent(handle(), count);
+  const bool all_sent = write_side_.sent(count);
   // Here and not from the loop: the contract's order after a flush. [B6]
   if (all_sent && lifecycle_.state() == Lifecycle::State::flushing) lose();
 }
@@ -146,7 +214,7 @@ void StreamTransport::doom(CloseReason reason) {
 }
 
 void StreamTransport::lose() noexcept {
-  lifecycle_.connection_lost(handle());
+  lifecycle_.connection_lost();
   lifecycle_.loop().slots().release(*slot_.slot);
   channel_->close();
   if (observer_ != nullptr) observer_->connection_gone(*this);

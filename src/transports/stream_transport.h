@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "backend.h"
 #include "intrusive_list.h"
@@ -37,7 +38,8 @@ class ConnectionObserver {
 struct StreamTransportParts {
   std::unique_ptr<StreamChannel> channel;
   AnyProtocol protocol;
-  Address peer;
+  Address peer{};
+  StreamRole role = StreamRole::socket;
   std::shared_ptr<ConnectionObserver> observer{};  ///< of the server that accepted it
   /// Called once, from the loop, between connection_made() and the first data. [B8]
   UniqueFunction<void(Transport)> ready{};
@@ -57,6 +59,7 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
 
   Transport handle() const noexcept { return Transport(slot_); }
   bool on_loop_thread() noexcept { return lifecycle_.loop().on_loop_thread(); }
+  StreamRole role() const noexcept { return role_; }
   /// The transport behind a handle, null if it is dead.
   static StreamTransport* of(const Transport& handle) noexcept;
 
@@ -64,6 +67,9 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   void write(ConstBytes data);
   void write(Buffer data);
   void writelines(std::span<const ConstBytes> lines);
+  void write(ConstBytes data, std::span<const int> descriptors);
+  void receive_descriptors(bool enabled);
+  std::vector<Descriptor> take_descriptors();
   void write_eof();
   void close();
   void abort(const CloseReason& reason);
@@ -76,7 +82,12 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   std::size_t write_buffer_size() const noexcept;
   ExtraInfo extra_info(std::string_view name) const;
   void set_protocol(AnyProtocol protocol);
-  std::shared_ptr<BaseProtocol> protocol() const { return lifecycle_.protocol().base(); }
+  std::shared_ptr<BaseProtocol> protocol() const {
+    return std::static_pointer_cast<BaseProtocol>(lifecycle_.protocol());
+  }
+  /// See WriteSide::set_locked().
+  void set_write_locked(bool locked) noexcept { write_side_.set_locked(locked); }
+  const StreamChannel& channel() const noexcept { return *channel_; }
 
  private:
   std::optional<std::span<std::byte>> receive_buffer() noexcept override;
@@ -87,6 +98,12 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   void on_failed(std::error_code error) noexcept override;
   void on_closed() noexcept override;
 
+  /// Throws std::invalid_argument if `protocol` does not fit the role.
+  void require_fit(const AnyProtocol& protocol) const;
+  LocalSocket& local_socket() const;
+  void socket_ended() noexcept;
+  void read_pipe_ended() noexcept;
+  void reader_gone() noexcept;
   void begin(UniqueFunction<void(Transport)>& ready);
   /// Ends the connection, unless `reason` is empty or something else did so before.
   void fail(CloseReason reason);
@@ -97,6 +114,7 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   SlotRef slot_;
   std::unique_ptr<StreamChannel> channel_;
   Address peer_;
+  const StreamRole role_;
   std::shared_ptr<ConnectionObserver> observer_;
   Lifecycle lifecycle_;
   ReadSide read_side_;

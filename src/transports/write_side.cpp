@@ -14,24 +14,29 @@ constexpr std::uint32_t silent_dropped_writes = 5;
 
 }  // namespace
 
-WriteSide::WriteSide(Lifecycle& lifecycle, StreamChannel& channel) noexcept
-    : lifecycle_(lifecycle), channel_(channel), queue_(lifecycle.loop().chunks()) {}
+WriteSide::WriteSide(Lifecycle& lifecycle, StreamChannel& channel, StreamRole role) noexcept
+    : lifecycle_(lifecycle), channel_(channel), queue_(lifecycle.loop().chunks()), role_(role) {}
 
 bool WriteSide::accepts(bool empty) {
   if (ended_) throw WrongStateError("Cannot call write() after write_eof()");
+  if (locked_) throw WrongStateError("unable to write; sendfile is in progress");
   if (empty) return false;
-  if (lifecycle_.writable()) return true;
+  const bool pipe = role_ != StreamRole::socket;
+  // A pipe takes nothing any more once it closes, a socket until what it has is sent. [S28, I12]
+  if (pipe ? !lifecycle_.closing() : lifecycle_.writable()) return true;
   // The end of the connection counts as the first. [S27]
   if (++dropped_writes_ >= silent_dropped_writes) {
-    log_record(LogLevel::warning, "socket.send() raised exception.");
+    log_record(LogLevel::warning,
+               pipe ? "pipe closed by peer or os.write(pipe, data) raised exception."
+                    : "socket.send() raised exception.");
   }
   return false;
 }
 
 /// Sends what it can of `pieces`; `append(sent)` queues the rest.
 template <class Append>
-CloseReason WriteSide::send_or_queue(Transport transport, std::span<const ConstBytes> pieces,
-                                     std::size_t total, Append append) {
+CloseReason WriteSide::send_or_queue(std::span<const ConstBytes> pieces, std::size_t total,
+                                     Append append) {
   std::size_t sent = 0;
   if (!sending_) {
     const SendResult result = channel_.try_send(pieces);
@@ -40,30 +45,30 @@ CloseReason WriteSide::send_or_queue(Transport transport, std::span<const ConstB
     if (sent == total) return {};
   }
   append(sent);
-  queue_grew(transport);
+  queue_grew();
   return {};
 }
 
-void WriteSide::queue_grew(Transport transport) noexcept {
+void WriteSide::queue_grew() noexcept {
   if (!std::exchange(sending_, true)) channel_.start_sending();
   // Last: the protocol may do anything in there. [F9, F13]
-  if (flow_control_.grown(queue_.size())) lifecycle_.pause_writing(transport);
+  if (flow_control_.grown(queue_.size())) lifecycle_.pause_writing();
 }
 
-CloseReason WriteSide::write(Transport transport, ConstBytes data) {
+CloseReason WriteSide::write(ConstBytes data) {
   if (!accepts(data.empty())) return {};
-  return send_or_queue(transport, {&data, 1}, data.size(),
+  return send_or_queue({&data, 1}, data.size(),
                        [&](std::size_t sent) { queue_.append(data.subspan(sent)); });
 }
 
-CloseReason WriteSide::write(Transport transport, Buffer data) {
+CloseReason WriteSide::write(Buffer data) {
   const ConstBytes bytes = data.bytes();
   if (!accepts(bytes.empty())) return {};
-  return send_or_queue(transport, {&bytes, 1}, bytes.size(),
+  return send_or_queue({&bytes, 1}, bytes.size(),
                        [&](std::size_t sent) { queue_.append(std::move(data), sent); });
 }
 
-CloseReason WriteSide::writelines(Transport transport, std::span<const ConstBytes> lines) {
+CloseReason WriteSide::writelines(std::span<const ConstBytes> lines) {
   std::size_t total = 0;
   for (const ConstBytes& line : lines) total += line.size();
   if (!accepts(total == 0)) return {};
@@ -88,15 +93,46 @@ CloseReason WriteSide::writelines(Transport transport, std::span<const ConstByte
       // All of it in one go, so that there is at most one pause. [S24]
       for (; next != lines.end(); ++next) queue_.append(*next);
     };
-    if (CloseReason failure =
-            send_or_queue(transport, std::span(pieces).first(count), size, append)) {
+    if (CloseReason failure = send_or_queue(std::span(pieces).first(count), size, append)) {
       return failure;
     }
   }
   if (next == lines.end()) return {};
   for (; next != lines.end(); ++next) queue_.append(*next);
-  queue_grew(transport);
+  queue_grew();
   return {};
+}
+
+CloseReason WriteSide::write(ConstBytes data, std::vector<Fd> descriptors) {
+  if (!accepts(data.empty())) return {};
+  if (passing_ == nullptr) passing_ = std::make_unique<std::deque<Passing>>();
+  if (!sending_) {
+    channel_.local_socket()->send_along(std::move(descriptors));
+  } else {
+    passing_->push_back({queue_.size(), std::move(descriptors)});
+  }
+  return send_or_queue({&data, 1}, data.size(),
+                       [&](std::size_t sent) { queue_.append(data.subspan(sent)); });
+}
+
+/// Pieces end where the next descriptors are to go along, so that these leave with their byte.
+std::size_t WriteSide::unsent(std::span<ConstBytes> pieces) noexcept {
+  const std::size_t count = queue_.peek(pieces);
+  if (passing_ == nullptr || passing_->empty()) return count;
+  if (passing_->front().position == 0) {
+    channel_.local_socket()->send_along(std::move(passing_->front().descriptors));
+    passing_->pop_front();
+    if (passing_->empty()) return count;
+  }
+  std::size_t left = passing_->front().position;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (pieces[i].size() >= left) {
+      pieces[i] = pieces[i].first(left);
+      return i + 1;
+    }
+    left -= pieces[i].size();
+  }
+  return count;
 }
 
 void WriteSide::write_eof() noexcept {
@@ -105,17 +141,20 @@ void WriteSide::write_eof() noexcept {
   if (queue_.empty()) channel_.shutdown_send();
 }
 
-void WriteSide::set_limits(Transport transport, WriteBufferLimits limits) {
+void WriteSide::set_limits(WriteBufferLimits limits) {
   flow_control_.set_limits(limits);
   if (lifecycle_.writable() && flow_control_.grown(queue_.size())) {
-    lifecycle_.pause_writing(transport);
+    lifecycle_.pause_writing();
   }
 }
 
-bool WriteSide::sent(Transport transport, std::size_t count) noexcept {
+bool WriteSide::sent(std::size_t count) noexcept {
   queue_.consume(count);
+  if (passing_ != nullptr) {
+    for (Passing& passing : *passing_) passing.position -= count;
+  }
   if (queue_.empty()) sending_ = false;
-  if (flow_control_.shrunk(queue_.size())) lifecycle_.resume_writing(transport);
+  if (flow_control_.shrunk(queue_.size())) lifecycle_.resume_writing();
   if (!lifecycle_.writable() || !queue_.empty()) return false;
   if (ended_ && !lifecycle_.closing()) channel_.shutdown_send();
   return true;
@@ -123,6 +162,7 @@ bool WriteSide::sent(Transport transport, std::size_t count) noexcept {
 
 void WriteSide::drop() noexcept {
   queue_.retire();
+  passing_.reset();
   sending_ = false;
 }
 

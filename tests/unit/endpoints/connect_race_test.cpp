@@ -101,6 +101,13 @@ class PatientNetwork final : public detail::Backend {
   detail::Result<std::unique_ptr<StreamChannel>> adopt_stream(int) override {
     return code(std::errc::operation_not_supported);
   }
+  detail::Result<std::unique_ptr<StreamChannel>> adopt_pipe(int, detail::PipeEnd) override {
+    return code(std::errc::operation_not_supported);
+  }
+  detail::DatagramOpened open_datagram(const detail::DatagramPlan&) override { return {}; }
+  detail::Result<std::unique_ptr<detail::DatagramChannel>> adopt_datagram(int) override {
+    return code(std::errc::operation_not_supported);
+  }
   Address peer_address(int) const override { return {}; }
   std::optional<std::vector<Address>> known_addresses(std::string_view) const override {
     return std::nullopt;
