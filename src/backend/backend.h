@@ -325,6 +325,38 @@ class DescriptorWatch {
   virtual std::error_code want(bool readable, bool writable) noexcept = 0;
 };
 
+/// System calls on sockets of the user's own: each tries once and never waits. What would block fails
+/// with operation_would_block.
+class UserSockets {
+ public:
+  struct Received {
+    std::size_t size = 0;
+    Address sender{};
+  };
+  struct Accepted {
+    Fd socket;  ///< non-blocking, close-on-exec
+    Address peer{};
+  };
+
+  virtual bool is_stream(int socket) const noexcept = 0;
+  /// True if calls of the user's on it may block.
+  virtual bool is_blocking(int socket) const noexcept = 0;
+  virtual Result<std::size_t> receive(int socket, std::span<std::byte> buffer) noexcept = 0;
+  virtual Result<Received> receive_from(int socket, std::span<std::byte> buffer) = 0;
+  virtual Result<std::size_t> send(int socket, ConstBytes data) noexcept = 0;
+  virtual Result<std::size_t> send_to(int socket, ConstBytes data, const Address& to) noexcept = 0;
+  virtual Result<Accepted> accept(int socket) = 0;
+  /// Starts connecting. Once the socket is writable, take_error() tells the outcome. [N13]
+  virtual std::error_code connect(int socket, const Address& address) noexcept = 0;
+  virtual std::error_code take_error(int socket) noexcept = 0;
+  /// Sends up to `count` bytes of `file`, whose position stays; 0 at its end. [K3]
+  virtual Result<std::size_t> send_file(int socket, int file, std::uint64_t offset,
+                                        std::size_t count) noexcept = 0;
+
+ protected:
+  ~UserSockets() = default;
+};
+
 /// One kernel, or a pretended one.
 class Backend {
  public:
@@ -358,6 +390,9 @@ class Backend {
 
   virtual std::unique_ptr<DescriptorWatch> watch(int descriptor, WatchEvents& events) = 0;
 
+  /// Null where the system's sockets mean nothing.
+  virtual UserSockets* user_sockets() noexcept { return nullptr; }
+
   /// True while a channel of this backend uses `descriptor`. [L30]
   virtual bool owns(int descriptor) const noexcept = 0;
 
@@ -377,11 +412,19 @@ class Backend {
   /// direction only, device_or_resource_busy as above; it then stays the caller's. [I1, I2]
   virtual Result<std::unique_ptr<StreamChannel>> adopt_pipe(int descriptor, PipeEnd end) = 0;
 
+  /// See simulated_pipe(); nothing if the pipes of this backend are the kernel's.
+  virtual std::optional<SimulatedPipe> make_simulated_pipe() { return std::nullopt; }
+
   /// Opens a datagram socket: create, options, bind, connect. A stale socket file at a Unix path is
   /// removed before bind. [D19, D21]
   virtual DatagramOpened open_datagram(const DatagramPlan& plan) = 0;
   /// Takes a datagram socket; errors as adopt_stream().
   virtual Result<std::unique_ptr<DatagramChannel>> adopt_datagram(int descriptor) = 0;
+
+  /// The family of a socket; unspecified if `descriptor` is none, or of a family we do not know.
+  virtual AddressFamily socket_family(int /*descriptor*/) const noexcept {
+    return AddressFamily::unspecified;
+  }
 
   /// The peer of a connected socket; empty when it has no name.
   virtual Address peer_address(int descriptor) const = 0;

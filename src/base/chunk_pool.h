@@ -28,7 +28,10 @@ class ChunkPool {
   ChunkPool& operator=(const ChunkPool&) = delete;
   ~ChunkPool();
 
-  /// An empty chunk with room for `bytes`, or as much as the largest size has.
+  /// The room in a chunk of the largest size: enough for any UDP datagram in one piece.
+  static constexpr std::size_t largest_room = std::size_t{64} * 1024;
+
+  /// An empty chunk with room for `bytes`, or for `largest_room` if they are more.
   Chunk* acquire(std::size_t bytes);
   /// A chunk with no room of its own, for the bytes of `owner` from `offset` on.
   Chunk* acquire(Buffer owner, std::size_t offset);
@@ -36,7 +39,8 @@ class ChunkPool {
 
  private:
   /// Whole chunks, header included. The first is for a Buffer: header only.
-  static constexpr std::array<std::size_t, 4> sizes = {sizeof(Chunk), 4096, 16384, 65536};
+  static constexpr std::array<std::size_t, 4> sizes = {sizeof(Chunk), 4096, 16384,
+                                                       sizeof(Chunk) + largest_room};
   /// Kept for reuse, all sizes together; more goes back to the heap.
   static constexpr std::size_t max_kept_bytes = std::size_t{8} * 1024 * 1024;
 
