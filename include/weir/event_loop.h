@@ -21,6 +21,7 @@
 namespace weir::inline v0 {
 
 struct ExceptionContext;
+class ThreadPoolExecutor;
 
 /// Which kernel, or pretended one, is under a loop. `automatic` takes the best this machine has.
 enum class BackendKind : std::uint8_t { automatic, epoll, simulated };
@@ -214,6 +215,34 @@ class WEIR_API EventLoop {
   /// True if there was one; it does not run again, even if already queued. [L28]
   bool remove_reader(int descriptor);
   bool remove_writer(int descriptor);
+
+  // --- Signals ------------------------------------------------------------------------------------
+
+  /// Calls `callback` from the loop, as call_soon() would, when the process gets `signal` (SIGINT and
+  /// so on); replaces an earlier one. Deliveries that come before the loop looks may be merged.
+  /// Interrupted system calls go on. Signals have one loop of the process at a time as their owner, from
+  /// its first handler until its last is removed or it is closed; it may run on any thread. A forked
+  /// child starts with the system's defaults. [L33]
+  ///
+  /// Throws std::invalid_argument for a number that is no signal, or an empty callback; WrongStateError
+  /// for SIGKILL and SIGSTOP, while another loop owns the signals, or if this one is closed;
+  /// UnsupportedOperationError on a simulated loop.
+  void add_signal_handler(int signal, Callback callback);
+
+  /// True if there was one: it does not run again, and the system's default action is restored. Throws
+  /// std::invalid_argument for a number that is no signal. [L34]
+  bool remove_signal_handler(int signal);
+
+  // --- Work on other threads: see run_in_executor() -----------------------------------------------
+
+  /// Makes `executor` the one for work that names none. [L36]
+  /// Throws std::invalid_argument for none, WrongStateError if the loop is closed.
+  void set_default_executor(std::shared_ptr<ThreadPoolExecutor> executor);
+
+  /// Refuses further work for the default executor, with WrongStateError, and completes once the work
+  /// that runs or is queued there is done, or `timeout` has passed: then with a warning in the log.
+  /// Cancelling stops the waiting only. [L36]
+  Future<void> shutdown_default_executor(std::optional<std::chrono::nanoseconds> timeout = {});
 
   // --- Errors -------------------------------------------------------------------------------------
 

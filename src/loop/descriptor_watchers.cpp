@@ -21,6 +21,7 @@ class DescriptorWatchers::Watcher final : private WatchEvents {
   struct Watching {
     Callback callback;
     std::shared_ptr<Context> context;
+    Registration registration;
   };
 
   std::shared_ptr<Watching>& side(Side side) noexcept {
@@ -60,14 +61,15 @@ void DescriptorWatchers::require_free(int descriptor) const {
   }
 }
 
-void DescriptorWatchers::add(int descriptor, Side side, Callback callback) {
+void DescriptorWatchers::add(int descriptor, Side side, Callback callback,
+                             Registration registration) {
   require_free(descriptor);
   if (!callback) throw std::invalid_argument("the callback of a descriptor is empty");
   auto& watcher = watchers_[descriptor];
   if (watcher == nullptr) watcher = std::make_unique<Watcher>(loop_, descriptor);
-  auto replaced = std::exchange(
-      watcher->side(side),
-      std::make_shared<Watcher::Watching>(std::move(callback), loop_.current_context()));
+  auto replaced = std::exchange(watcher->side(side),
+                                std::make_shared<Watcher::Watching>(Watcher::Watching{
+                                    std::move(callback), loop_.current_context(), registration}));
   if (const std::error_code error = watcher->update()) {
     watcher->side(side).reset();
     if (watcher->idle()) watchers_.erase(descriptor);
@@ -80,14 +82,22 @@ bool DescriptorWatchers::remove(int descriptor, Side side) {
   require_free(descriptor);
   const auto found = watchers_.find(descriptor);
   if (found == watchers_.end() || found->second->side(side) == nullptr) return false;
-  auto removed = std::exchange(found->second->side(side), nullptr);
-  if (found->second->idle()) {
-    watchers_.erase(found);
-  } else if (found->second->update()) {
-    // The user closed the descriptor without telling: nothing is watched, so nothing remains to undo.
-    watchers_.erase(found);
-  }
+  release(found, side);
   return true;
+}
+
+void DescriptorWatchers::withdraw(int descriptor, Side side, Registration registration) noexcept {
+  const auto found = watchers_.find(descriptor);
+  if (found == watchers_.end()) return;
+  const auto& watching = found->second->side(side);
+  if (watching != nullptr && watching->registration == registration) release(found, side);
+}
+
+void DescriptorWatchers::release(Watchers::iterator found, Side side) noexcept {
+  const auto removed = std::exchange(found->second->side(side), nullptr);  // destroyed last
+  // The update fails if the user closed the descriptor without telling: nothing is watched, so nothing
+  // remains to undo.
+  if (found->second->idle() || found->second->update()) watchers_.erase(found);
 }
 
 void DescriptorWatchers::clear() noexcept { auto watchers = std::exchange(watchers_, {}); }

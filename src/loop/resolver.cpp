@@ -174,17 +174,17 @@ class Lookup final : public Operation {
 
   Lookup(Loop& loop, std::string subject, Future<T> future)
       : Operation(loop), subject_(std::move(subject)), future_(std::move(future)) {}
-  ~Lookup() override { ResolverThreads::instance().withdraw(ticket_); }
+  ~Lookup() override { resolver_threads().withdraw(ticket_); }
 
  private:
   void submit(Question question) {
-    ticket_ = ResolverThreads::instance().submit([box = loop().post_box(),
-                                                  deliver = unless_over(*this, &answered),
-                                                  question = std::move(question)]() mutable {
-      box->post([deliver = std::move(deliver), answer = question()]() mutable {
-        deliver(std::move(answer));
-      });
-    });
+    ticket_ =
+        resolver_threads().submit([box = loop().post_box(), deliver = unless_over(*this, &answered),
+                                   question = std::move(question)]() mutable {
+          box->post([deliver = std::move(deliver), answer = question()]() mutable {
+            deliver(std::move(answer));
+          });
+        });
   }
 
   static void answered(Lookup& self, Result<T> answer) {
@@ -196,7 +196,7 @@ class Lookup final : public Operation {
 
   std::string subject_;
   Future<T> future_;
-  ResolverThreads::Ticket ticket_{};
+  ThreadPool::Ticket ticket_{};
 };
 
 std::string subject_of(const AddressQuestion& question) {

@@ -10,16 +10,12 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <atomic>
 #include <exception>
-#include <latch>
 #include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
-
-#include "resolver_threads.h"
 
 namespace weir {
 namespace {
@@ -27,7 +23,6 @@ namespace {
 using detail::AddressQuestion;
 using detail::known_answer;
 using detail::literal_answer;
-using detail::ResolverThreads;
 
 AddressQuestion question(std::string host, std::string service, ResolveOptions options = {}) {
   return {std::move(host), std::move(service), options};
@@ -225,35 +220,6 @@ TEST_F(ResolverTest, NamesOfAnAddress) {
               (NameInfo{"127.0.0.1", "80"}));
   }
   EXPECT_EQ(failure_of(system, getnameinfo(system, Address(), numeric)), resolver_code(EAI_FAMILY));
-}
-
-// --- The threads ----------------------------------------------------------------------------------
-
-// What has not begun when it is withdrawn never runs, and is released.
-TEST(ResolverThreadsTest, WithdrawnTasksDoNotRun) {
-  ResolverThreads& threads = ResolverThreads::instance();
-  std::latch all_busy(ResolverThreads::max_threads);
-  std::latch release(1);
-  std::latch finished(ResolverThreads::max_threads + 1);
-  for (std::size_t i = 0; i < ResolverThreads::max_threads; ++i) {
-    threads.submit([&] {
-      all_busy.count_down();
-      release.wait();
-      finished.count_down();
-    });
-  }
-  all_busy.wait();  // no more threads are made
-  std::atomic<bool> ran = false;
-  const auto captured = std::make_shared<int>(0);
-  const auto ticket = threads.submit([&ran, captured] { ran = true; });
-  threads.submit([&] { finished.count_down(); });
-  EXPECT_EQ(captured.use_count(), 2);
-  threads.withdraw(ticket);
-  EXPECT_EQ(captured.use_count(), 1);
-  release.count_down();
-  finished.wait();
-  EXPECT_FALSE(ran);
-  threads.withdraw(ticket);  // nothing
 }
 
 }  // namespace
