@@ -34,7 +34,8 @@ LAYERS = {
 # The files of the loop that choose a backend, and so may name one.
 BACKEND_CHOICE = ("loop.cpp", "event_loop.cpp")
 # Parts of the loop that are themselves about the operating system.
-OS_IN_LOOP = ("resolver_threads", "resolver", "signals", "children")
+OS_IN_LOOP = ("thread_pool", "resolver_threads", "resolver", "signals", "children",
+              "spawn", "spawn_child")
 # Outside src/: directories that see public headers, and headers of their own.
 PUBLIC_ONLY = ("examples", "tools/weir")
 # Of the compiler, not of an operating system.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <weir/address.h>
+#include <weir/detail/open_transport.h>
 #include <weir/event_loop.h>
 #include <weir/export.h>
 #include <weir/future.h>
@@ -50,11 +51,7 @@ struct ConnectOptions {
 
 namespace detail {
 
-/// How an opener reports back: one of the two is called, once, from the loop.
-struct ConnectSink {
-  UniqueFunction<void(Transport)> connected;
-  UniqueFunction<void(std::exception_ptr)> failed;
-};
+using ConnectSink = OpenSink<Transport>;
 
 /// Starts connecting; what it returns cancels that.
 WEIR_API FutureState::CancelHook start_connecting(EventLoop& loop, ProtocolFactory make_protocol,
@@ -64,29 +61,22 @@ WEIR_API FutureState::CancelHook start_connecting(EventLoop& loop, ProtocolFacto
 WEIR_API FutureState::CancelHook start_accepted(EventLoop& loop, ProtocolFactory make_protocol,
                                                 int socket, ConnectSink sink);
 
-/// Runs `start(factory, sink)` and makes a future of its outcome.
+/// A stream, as open_transport() opens it.
+struct StreamOpening {
+  using Handle = Transport;
+  using Held = AnyProtocol;
+  template <class P>
+  using Opened = Connection<P>;
+  template <class T>
+  static auto made_of(T&& made) {
+    return make_protocol_of(std::forward<T>(made));
+  }
+};
+
 template <class Factory, class Start>
 auto open_stream(EventLoop& loop, Factory&& factory, Start&& start) {
-  using P = ProtocolOf<std::decay_t<Factory>>;
-  Future<Connection<P>> future(loop);
-  auto made = std::make_shared<std::shared_ptr<P>>();
-  ProtocolFactory make =
-      [made, factory = std::decay_t<Factory>(std::forward<Factory>(factory))]() mutable {
-        auto protocol = make_protocol_of(factory());
-        *made = std::move(protocol.typed);
-        return std::move(protocol.any);
-      };
-  ConnectSink sink{[future, made](Transport transport) {
-                     if (!future.done()) {
-                       future.set_result(Connection<P>{transport, std::move(*made)});
-                     }
-                   },
-                   [future](std::exception_ptr error) {
-                     if (!future.done()) future.set_exception(std::move(error));
-                   }};
-  auto cancel = start(std::move(make), std::move(sink));
-  if (!future.done()) FutureAccess::state(future)->set_cancel_hook(std::move(cancel));
-  return future;
+  return open_transport<StreamOpening>(loop, std::forward<Factory>(factory),
+                                       std::forward<Start>(start));
 }
 
 }  // namespace detail

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <weir/datagram.h>
 #include <weir/protocol.h>
+#include <weir/subprocess.h>
 #include <weir/transport.h>
 
 #include <exception>
@@ -15,7 +17,10 @@ namespace weir::inline v0 {
 struct ExceptionContext {
   std::string message;
   std::exception_ptr exception{};
+  /// Of these only the one of its kind.
   std::optional<Transport> transport{};
+  std::optional<DatagramTransport> datagram_transport{};
+  std::optional<SubprocessTransport> subprocess_transport{};
   std::shared_ptr<AbstractProtocol> protocol{};
   /// Anything else, by name: "handle", "socket", "future".
   std::map<std::string, std::string> extra{};

@@ -323,7 +323,10 @@ using ProtocolOf =
 
 /// As make_protocol_of(), for a write pipe: any protocol of a stream, or one with no more than the base
 /// callbacks, or an object to be adapted to that.
+inline auto make_write_protocol_of(AnyProtocol made) { return make_protocol_of(std::move(made)); }
+
 template <class T>
+  requires(!std::same_as<std::remove_cvref_t<T>, AnyProtocol>)
 auto make_write_protocol_of(T&& made) {
   auto shared = share(std::forward<T>(made));
   using Object = typename decltype(shared)::element_type;

@@ -7,6 +7,7 @@
 #include <weir/error.h>
 #include <weir/export.h>
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -68,9 +69,17 @@ struct PeerCredentials {
   friend bool operator==(const PeerCredentials&, const PeerCredentials&) = default;
 };
 
+/// A process and the pipes to it, to look at. Never read, write or close them. [X3]
+struct SubprocessView {
+  int pid = 0;
+  /// This process's ends of the pipes of stdin, stdout and stderr; -1 where there is none, or no more.
+  std::array<int, 3> pipes{-1, -1, -1};
+  friend bool operator==(const SubprocessView&, const SubprocessView&) = default;
+};
+
 /// What get_extra_info() answers; std::monostate when there is no such information.
 using ExtraInfo = std::variant<std::monostate, bool, std::int64_t, std::string, Address, SocketView,
-                               PipeView, PeerCredentials>;
+                               PipeView, PeerCredentials, SubprocessView>;
 
 /// A connection as its user holds it: a name for a transport that the loop owns. Of a stream socket
 /// it has both directions; a read pipe only reads, a write pipe only writes, and what the other
@@ -153,7 +162,8 @@ class WEIR_API Transport {
   /// so these stay the caller's. They arrive no later than the first byte of `data`, of which there must
   /// be one at least.
   /// Throws UnsupportedOperationError if this is no Unix socket, std::invalid_argument without data or
-  /// for more than 253 descriptors, std::system_error if one of them is not open.
+  /// for more than 253 descriptors, std::system_error if one of them is not open; so does a simulation,
+  /// which has none.
   void write_with_descriptors(std::span<const std::byte> data,
                               std::span<const int> descriptors) const;
 

@@ -6,6 +6,8 @@
 #include <exception>
 #include <utility>
 
+#include "log_record.h"
+
 namespace weir::inline v0::detail {
 namespace {
 
@@ -27,6 +29,13 @@ std::error_code Listener::start(int backlog) noexcept {
 void Listener::stop() noexcept {
   retry_.cancel();
   channel_->stop_accepting();
+}
+
+void Listener::remove_path() noexcept {
+  if (const std::error_code error = channel_->remove_path()) {
+    log_record(LogLevel::warning,
+               "Unable to clean up listening UNIX socket " + name() + ": " + error.message());
+  }
 }
 
 SocketView Listener::view() const { return {channel_->descriptor(), channel_->local_address()}; }

@@ -34,6 +34,8 @@ class Listener final : private ListenEvents {
 
   std::error_code start(int backlog) noexcept;
   void stop() noexcept;
+  /// Removes its path, if it has one that still leads to it; logs why if it cannot. [V15]
+  void remove_path() noexcept;
 
   SocketView view() const;
   std::string name() const { return channel_->local_address().to_string(); }

@@ -1,6 +1,5 @@
 #include "opening.h"
 
-#include <stdexcept>
 #include <string>
 #include <system_error>
 
@@ -17,10 +16,7 @@ std::vector<Address> addresses_of(const std::vector<AddressInfo>& infos) {
 }  // namespace
 
 FutureState::CancelHook Opening::cancel_hook() {
-  return [cancel = unless_over(*this, [](Opening& self) { self.cancel(); })]() mutable {
-    cancel();
-    return false;
-  };
+  return [this, alive = name()] { return alive.alive() && stop(); };
 }
 
 void Opening::refuse(std::exception_ptr error) {
@@ -52,12 +48,6 @@ void Opening::resolve(std::string_view host, std::uint16_t port, const ResolveOp
     }
     go_on(error, addresses_of(lookup.result()));
   });
-}
-
-AnyProtocol made_by(ProtocolFactory& make) {
-  AnyProtocol protocol = make();
-  if (!protocol) throw std::invalid_argument("the protocol factory returned no protocol");
-  return protocol;
 }
 
 }  // namespace weir::inline v0::detail

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <weir/address.h>
+#include <weir/callback.h>
 #include <weir/event_loop.h>
 #include <weir/future.h>
 #include <weir/protocol.h>
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -16,6 +18,14 @@
 #include "operation.h"
 
 namespace weir::inline v0::detail {
+
+/// What `make` makes. Throws what it throws, and std::invalid_argument if it makes nothing.
+template <class Held>
+Held made_by(UniqueFunction<Held()>& make) {
+  Held protocol = make();
+  if (!protocol) throw std::invalid_argument("the protocol factory returned no protocol");
+  return protocol;
+}
 
 /// What opening a connection and opening a server have in common: names to resolve, a failure to
 /// tell, and that it may be cancelled.
@@ -36,10 +46,31 @@ class Opening : public Operation {
   virtual void fail(std::exception_ptr error) = 0;
   /// Ends it without a word; `this` is gone when it returns.
   virtual void cancel();
+  /// What cancelling its future does: as FutureState::CancelHook.
+  virtual bool stop() {
+    cancel();
+    return false;
+  }
 
   /// Calls `then`, later, with the addresses of `host`, of which there is at least one, or fails.
   void resolve(std::string_view host, std::uint16_t port, const ResolveOptions& options,
                Resolved then);
+
+  /// Calls `then(protocol)` with what the user's factory makes, or fails with what it throws. [B11] The
+  /// factory may even cancel what it is called for.
+  template <class Held, class Then>
+  void make_protocol(UniqueFunction<Held()> make, Then then) {
+    Loop& owner = loop();
+    const SlotRef alive = name();
+    try {
+      Held protocol = made_by(make);
+      if (alive.alive()) then(std::move(protocol));
+    } catch (...) {
+      const std::exception_ptr error = std::current_exception();
+      if (alive.alive()) fail(error);
+      owner.take_if_fatal(error);
+    }
+  }
 
   /// Calls `act(self)` from the loop, in the context in which this was started. [L19]
   template <class Self, class Act>
@@ -51,8 +82,5 @@ class Opening : public Operation {
   Future<std::vector<AddressInfo>> lookup_;
   std::shared_ptr<Context> context_;
 };
-
-/// What `make` makes. Throws what it throws, and std::invalid_argument if it makes nothing.
-AnyProtocol made_by(ProtocolFactory& make);
 
 }  // namespace weir::inline v0::detail

@@ -35,4 +35,41 @@ std::exception_ptr adoption_failure(std::error_code error, int descriptor) {
   return std::make_exception_ptr(std::system_error(error, subject));
 }
 
+std::exception_ptr pipe_failure(std::error_code error, int descriptor, PipeEnd wanted) {
+  const std::string subject = "descriptor " + std::to_string(descriptor);
+  const auto misuse = [&](const char* text) {
+    return std::make_exception_ptr(std::invalid_argument(subject + text));
+  };
+  if (error == std::errc::invalid_argument) {
+    return misuse(
+        " is a regular file, a directory or the like; a pipe, a socket or a character device is "
+        "wanted");
+  }
+  if (error == std::errc::operation_not_permitted) {
+    return misuse(wanted == PipeEnd::read
+                      ? " is open for writing only; a read pipe needs one open for reading"
+                      : " is open for reading only; a write pipe needs one open for writing");
+  }
+  return adoption_failure(error, descriptor);
+}
+
+void require_unix_socket(const Backend& backend, int descriptor) {
+  const AddressFamily family = backend.socket_family(descriptor);
+  if (family == AddressFamily::unspecified || family == AddressFamily::unix_socket) return;
+  throw std::invalid_argument("descriptor " + std::to_string(descriptor) +
+                              " is an internet socket; a Unix socket is wanted");
+}
+
+void require_one(const OpenerTerms& terms, bool has_address, bool has_socket) {
+  if (has_address != has_socket) return;
+  std::string text(terms.call);
+  if (has_address) {
+    text.append("() takes either ").append(terms.address).append(" or options.sock, not both");
+  } else {
+    text.append("() needs ").append(terms.address).append(", or ").append(terms.socket);
+    text.append(" in options.sock");
+  }
+  throw std::invalid_argument(text);
+}
+
 }  // namespace weir::inline v0::detail

@@ -2,10 +2,13 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "opening_errors.h"
 #include "server_core.h"
+#include "server_opening.h"
 
 namespace weir::inline v0 {
 namespace {
@@ -53,5 +56,17 @@ void Server::abort_clients() const {
 }
 
 Future<void> Server::wait_closed() const { return existing(core_).wait_closed(); }
+
+Future<Server> detail::start_server(EventLoop& loop, ProtocolFactory make_protocol,
+                                    std::optional<Hosts> hosts, std::optional<std::uint16_t> port,
+                                    ServerOptions options) {
+  return ServerOpening::begin(
+      loop, std::move(make_protocol), options, AtClose::leave_paths, [&](ServerOpening& opening) {
+        require_one({"create_server", "hosts and a port", "a bound socket"}, hosts || port,
+                    options.sock.has_value());
+        if (options.sock) return opening.adopt_socket(*options.sock);
+        opening.serve_at(std::move(hosts).value_or(Hosts()), port.value_or(0));
+      });
+}
 
 }  // namespace weir::inline v0

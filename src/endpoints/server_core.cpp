@@ -21,19 +21,20 @@ class ServerCore::Keeper final : public Owned {
 };
 
 std::shared_ptr<ServerCore> ServerCore::make(Loop& loop, ProtocolFactory make_protocol,
-                                             std::vector<std::unique_ptr<ListenChannel>> channels,
-                                             int backlog) {
-  auto core = std::make_shared<ServerCore>(loop, std::move(make_protocol), backlog);
+                                             ListenChannels channels, int backlog,
+                                             AtClose at_close) {
+  auto core = std::make_shared<ServerCore>(loop, std::move(make_protocol), backlog, at_close);
   for (auto& channel : channels) core->listeners_.emplace_back(loop, std::move(channel), *core);
   core->keeper_ = &loop.own(std::make_unique<Keeper>(core));
   return core;
 }
 
-ServerCore::ServerCore(Loop& loop, ProtocolFactory make_protocol, int backlog)
+ServerCore::ServerCore(Loop& loop, ProtocolFactory make_protocol, int backlog, AtClose at_close)
     : loop_(&loop),
       facade_(loop.facade_ref()),
       make_protocol_(std::move(make_protocol)),
-      backlog_(backlog) {}
+      backlog_(backlog),
+      at_close_(at_close) {}
 
 std::vector<SocketView> ServerCore::sockets() const {
   std::vector<SocketView> views;
@@ -125,8 +126,15 @@ bool ServerCore::cancel_serving() {
 void ServerCore::close() {
   if (phase_ == Phase::closed) return;
   phase_ = Phase::closed;
-  listeners_.clear();
+  close_listeners();
   finish_if_over();
+}
+
+void ServerCore::close_listeners() noexcept {
+  if (at_close_ == AtClose::remove_paths) {
+    for (Listener& listener : listeners_) listener.remove_path();
+  }
+  listeners_.clear();
 }
 
 void ServerCore::close_clients() {
@@ -168,7 +176,7 @@ void ServerCore::let_go() noexcept {
   keeper_ = nullptr;
   loop_ = nullptr;
   phase_ = Phase::closed;
-  listeners_.clear();
+  close_listeners();
   while (!clients_.empty()) clients_.pop_front();
   const auto waiters = std::exchange(waiters_, {});
   const auto serving = std::exchange(serving_, {});

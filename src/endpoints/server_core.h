@@ -21,6 +21,11 @@
 
 namespace weir::inline v0::detail {
 
+using ListenChannels = std::vector<std::unique_ptr<ListenChannel>>;
+
+/// What becomes of the paths of Unix sockets when their server closes, or its loop does. [V15]
+enum class AtClose : bool { leave_paths, remove_paths };
+
 /// What all copies of a Server share: its listening sockets, its connections, who waits for its end.
 ///
 ///     bound -> listening -> closed -> over
@@ -34,9 +39,8 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore>,
  public:
   /// Owned by `loop`; bound, not listening.
   static std::shared_ptr<ServerCore> make(Loop& loop, ProtocolFactory make_protocol,
-                                          std::vector<std::unique_ptr<ListenChannel>> channels,
-                                          int backlog);
-  ServerCore(Loop& loop, ProtocolFactory make_protocol, int backlog);
+                                          ListenChannels channels, int backlog, AtClose at_close);
+  ServerCore(Loop& loop, ProtocolFactory make_protocol, int backlog, AtClose at_close);
   ServerCore(const ServerCore&) = delete;
   ServerCore& operator=(const ServerCore&) = delete;
 
@@ -66,6 +70,7 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore>,
   void report_factory_failure(const std::exception_ptr& error);
 
   bool cancel_serving();
+  void close_listeners() noexcept;
   void finish_if_over();
   void let_go() noexcept;
 
@@ -74,6 +79,7 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore>,
   Keeper* keeper_ = nullptr;  ///< as loop_
   ProtocolFactory make_protocol_;
   int backlog_;
+  AtClose at_close_;
   Phase phase_ = Phase::bound;
   std::list<Listener> listeners_;
   IntrusiveList<StreamTransport, ServerTag> clients_;

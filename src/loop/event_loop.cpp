@@ -107,6 +107,20 @@ bool EventLoop::remove_writer(int descriptor) {
          loop_->watchers().remove(descriptor, detail::DescriptorWatchers::Side::writer);
 }
 
+void EventLoop::add_signal_handler(int signal, Callback callback) {
+  loop_->require_open();
+  if (loop_->debug()) loop_->check_thread();
+  loop_->signals().add(signal, std::move(callback));
+}
+bool EventLoop::remove_signal_handler(int signal) { return loop_->signals().remove(signal); }
+
+void EventLoop::set_default_executor(std::shared_ptr<ThreadPoolExecutor> executor) {
+  loop_->default_executor().set(std::move(executor));
+}
+Future<void> EventLoop::shutdown_default_executor(std::optional<std::chrono::nanoseconds> timeout) {
+  return loop_->default_executor().shut_down(timeout);
+}
+
 void EventLoop::set_exception_handler(ExceptionHandler handler) {
   loop_->set_exception_handler(std::move(handler));
 }

@@ -49,9 +49,11 @@ std::string describe(const std::exception_ptr& exception) {
   }
 }
 
-std::string describe(const Transport& transport) {
+/// Of a transport of any kind.
+template <class Handle>
+std::string state_of(const Handle& transport) {
   std::string text = transport.is_closing() ? "closing" : "open";
-  if (auto peer = transport.get_extra_info<Address>("peername"))
+  if (auto peer = transport.template get_extra_info<Address>("peername"))
     text += ", to " + peer->to_string();
   return text;
 }
@@ -99,6 +101,8 @@ Loop::Loop(EventLoop& facade, const LoopOptions& options)
       backend_(make_backend(options)),
       post_box_(std::make_shared<PostBox>(*backend_)),
       watchers_(*this),
+      signals_(*this),
+      default_executor_(*this),
       facade_ref_(slots_.acquire(&facade)),
       kind_(options.backend == BackendKind::simulated ? BackendKind::simulated
                                                       : BackendKind::epoll) {}
@@ -236,6 +240,8 @@ void Loop::close() {
   while (!ready_.empty()) drop_entry(ready_.pop());
   timers_.clear();
   watchers_.clear();
+  signals_.clear();
+  default_executor_.close();
   while (!owned_.empty()) destroy(owned_.front());
   backend_.reset();
 }
@@ -345,7 +351,14 @@ void Loop::default_exception_handler(const ExceptionContext& context) {
     const AbstractProtocol& protocol = *context.protocol;
     fields.emplace("protocol", type_name(typeid(protocol)));
   }
-  if (context.transport) fields.emplace("transport", describe(*context.transport));
+  if (context.transport) fields.emplace("transport", state_of(*context.transport));
+  if (context.datagram_transport) {
+    fields.emplace("transport", state_of(*context.datagram_transport));
+  }
+  if (context.subprocess_transport) {
+    const SubprocessTransport& process = *context.subprocess_transport;
+    fields.emplace("transport", "of process " + std::to_string(process.get_pid()));
+  }
   std::string text =
       context.message.empty() ? "Unhandled exception in event loop" : context.message;
   for (const auto& [name, value] : fields)

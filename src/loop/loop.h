@@ -18,10 +18,12 @@
 
 #include "backend.h"
 #include "byte_queue.h"
+#include "default_executor.h"
 #include "descriptor_watchers.h"
 #include "intrusive_list.h"
 #include "post_box.h"
 #include "ready_queue.h"
+#include "signals.h"
 #include "slot_pool.h"
 #include "timer_heap.h"
 
@@ -82,6 +84,8 @@ class Loop {
   const std::shared_ptr<PostBox>& post_box() const noexcept { return post_box_; }
 
   DescriptorWatchers& watchers() noexcept { return watchers_; }
+  Signals& signals() noexcept { return signals_; }
+  DefaultExecutor& default_executor() noexcept { return default_executor_; }
 
   // --- Ownership
   template <class T>
@@ -108,6 +112,8 @@ class Loop {
   /// True if `exception` must leave the run call: the one that goes on, or else the next. It is kept
   /// for that, and whatever runs now should end. [C10]
   bool take_if_fatal(const std::exception_ptr& exception) noexcept;
+  /// True while an exception is on its way out of the run call. [C10]
+  bool is_leaving() const noexcept { return fatal_ != nullptr; }
 
   /// Runs `callback` in `context`; what it throws is reported as "Exception in callback `name`". Slow
   /// ones are logged in debug mode. [L19, L20, L25]
@@ -183,6 +189,8 @@ class Loop {
   std::unique_ptr<Backend> backend_;
   std::shared_ptr<PostBox> post_box_;
   DescriptorWatchers watchers_;
+  Signals signals_;
+  DefaultExecutor default_executor_;
   IntrusiveList<Owned, OwnedTag> owned_;
   SlotRef facade_ref_;
 

@@ -16,6 +16,9 @@ class FlowControl {
   /// The size of the queue fell to `size` bytes. True: call resume_writing() now.
   [[nodiscard]] bool shrunk(std::size_t size) noexcept;
 
+  /// True from a grown() that was true to a shrunk() that was.
+  bool paused() const noexcept { return paused_; }
+
   /// Throws std::invalid_argument, changing nothing, if low > high. [F2, F3]
   void set_limits(WriteBufferLimits limits);
   EffectiveWriteBufferLimits limits() const noexcept { return limits_; }

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "live_handle.h"
 #include "stream_transport.h"
 
 namespace weir::inline v0 {
@@ -14,15 +15,7 @@ using detail::StreamTransport;
 
 /// The transport behind `handle`, null if it is closed for good. [B17]
 StreamTransport* live(const Transport& handle) {
-  StreamTransport* transport = StreamTransport::of(handle);
-#ifndef NDEBUG
-  if (transport != nullptr && !transport->on_loop_thread()) {
-    throw WrongStateError(
-        "a transport is used on its loop's thread only; carry the handle there with "
-        "call_soon_threadsafe()");
-  }
-#endif
-  return transport;
+  return detail::on_its_thread(StreamTransport::of(handle));
 }
 
 /// The same, if it has that direction at all. [I13]

@@ -7,6 +7,8 @@
 #include <system_error>
 #include <utility>
 
+#include "subprocess_core.h"
+
 namespace weir::inline v0::detail {
 namespace {
 
@@ -63,6 +65,10 @@ void Lifecycle::report(std::string message, const std::exception_ptr& thrown) no
   ExceptionContext context{
       .message = std::move(message), .exception = thrown, .protocol = protocol_};
   if (kind_ == TransportKind::stream) context.transport = Transport(who_);
+  if (kind_ == TransportKind::datagram) context.datagram_transport = DatagramTransport(who_);
+  if (const auto* core = kind_ == TransportKind::subprocess ? who_.get<SubprocessCore>() : nullptr) {
+    context.subprocess_transport = core->handle();
+  }
   loop_.call_exception_handler(context);
 }
 

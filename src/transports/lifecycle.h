@@ -82,6 +82,9 @@ class Lifecycle {
     return thrown == nullptr ? CloseReason() : fatal(name, std::move(thrown));
   }
 
+  /// Tells the exception handler, with the transport and its protocol.
+  void report(std::string message, const std::exception_ptr& thrown) noexcept;
+
  private:
   /// The one place where user code runs and its exceptions are caught.
   template <class F>
@@ -100,7 +103,6 @@ class Lifecycle {
   }
 
   CloseReason fatal(const char* name, std::exception_ptr thrown) noexcept;
-  void report(std::string message, const std::exception_ptr& thrown) noexcept;
 
   Loop& loop_;
   std::shared_ptr<AbstractProtocol> protocol_;

@@ -4,24 +4,6 @@
 
 namespace weir::inline v0::detail {
 
-void ReadSide::start() noexcept {
-  started_ = true;
-  if (reading()) channel_.start_receiving();
-}
-
-void ReadSide::pause() noexcept {
-  if (!reading()) return;
-  paused_ = true;
-  channel_.stop_receiving();
-}
-
-void ReadSide::resume() noexcept {
-  if (!paused_ || lifecycle_.closing()) return;
-  paused_ = false;
-  // After the end of the stream there is nothing to receive, and no second eof_received(). [S4]
-  if (started_ && !ended_) channel_.start_receiving();
-}
-
 ReadSide::Target ReadSide::receive_buffer() noexcept {
   // A protocol that hands over to another from inside get_buffer() has its buffer left alone. [U10]
   while (BufferedProtocol* protocol = buffered_) {
@@ -60,7 +42,7 @@ bool ReadSide::call_eof_received() {
 }
 
 ReadSide::Eof ReadSide::eof() noexcept {
-  ended_ = true;
+  switch_.end();
   // What leaves the loop by an exception leaves the connection as it is. [C10]
   bool keep_open = true;
   CloseReason failure =

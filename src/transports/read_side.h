@@ -10,6 +10,7 @@
 
 #include "backend.h"
 #include "lifecycle.h"
+#include "receive_switch.h"
 
 namespace weir::inline v0::detail {
 
@@ -23,7 +24,7 @@ class ReadSide {
  public:
   ReadSide(Lifecycle& lifecycle, StreamChannel& channel, StreamRole role,
            const AnyProtocol& protocol) noexcept
-      : lifecycle_(lifecycle), channel_(channel), role_(role) {
+      : lifecycle_(lifecycle), switch_(lifecycle, channel), role_(role) {
     set_protocol(protocol);
   }
 
@@ -33,11 +34,10 @@ class ReadSide {
     buffered_ = protocol.buffered();
   }
 
-  /// After connection_made(), which may have paused or closed. [S10]
-  void start() noexcept;
-  void pause() noexcept;
-  void resume() noexcept;
-  bool reading() const noexcept { return !paused_ && !lifecycle_.closing(); }
+  void start() noexcept { switch_.start(); }
+  void pause() noexcept { switch_.pause(); }
+  void resume() noexcept { switch_.resume(); }
+  bool reading() const noexcept { return switch_.reading(); }
 
   struct Target {
     std::optional<std::span<std::byte>> buffer;
@@ -60,13 +60,10 @@ class ReadSide {
   bool call_eof_received();
 
   Lifecycle& lifecycle_;
-  StreamChannel& channel_;
+  ReceiveSwitch<StreamChannel> switch_;
   Protocol* stream_ = nullptr;            ///< the protocol if it takes bytes by data_received()
   BufferedProtocol* buffered_ = nullptr;  ///< the protocol if it provides its own buffers
   const StreamRole role_;
-  bool started_ = false;
-  bool paused_ = false;
-  bool ended_ = false;
 };
 
 }  // namespace weir::inline v0::detail

@@ -1,5 +1,6 @@
 #include "stream_transport.h"
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 namespace weir::inline v0::detail {
 
 StreamTransport& StreamTransport::start(Loop& loop, StreamTransportParts parts) {
+  require_fit(parts.protocol, parts.role);
   auto ready = std::move(parts.ready);
   StreamTransport& transport = loop.own(std::make_unique<StreamTransport>(loop, std::move(parts)));
   loop.schedule([&transport, ready = std::move(ready)]() mutable { transport.begin(ready); });
@@ -69,6 +71,7 @@ void StreamTransport::write(ConstBytes data, std::span<const int> descriptors) {
                                 " descriptors are too many for one write: at most " +
                                 std::to_string(max_passed_descriptors));
   }
+  if (descriptors.empty()) return write(data);
   fail(write_side_.write(data, local.duplicates(descriptors)));
 }
 
@@ -95,6 +98,22 @@ void StreamTransport::close() {
   lifecycle_.set_flushing();
   // A write pipe goes on watching whether somebody will read the rest.
   if (role_ != StreamRole::write_pipe) channel_->stop_receiving();
+  if (write_side_.locked()) {
+    write_side_.lose_lock({});
+    settle_writing();
+  }
+}
+
+void StreamTransport::unlock_writing() noexcept {
+  write_side_.unlock();
+  settle_writing();
+}
+
+/// From the loop: whoever ends a sendfile() may be the user. [B16]
+void StreamTransport::settle_writing() {
+  lifecycle_.loop().schedule([handle = handle()] {
+    if (StreamTransport* transport = of(handle)) transport->write_side_.settle();
+  });
 }
 
 void StreamTransport::abort(const CloseReason& reason) { doom(reason); }
@@ -127,17 +146,18 @@ ExtraInfo StreamTransport::extra_info(std::string_view name) const {
   return {};
 }
 
-void StreamTransport::require_fit(const AnyProtocol& protocol) const {
-  if (!protocol)
-    throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
-  if (role_ != StreamRole::write_pipe && protocol.stream() == nullptr &&
-      protocol.buffered() == nullptr) {
+void StreamTransport::require_fit(const AnyProtocol& protocol, StreamRole role) {
+  const bool reads = protocol.stream() != nullptr || protocol.buffered() != nullptr;
+  if (!reads && role != StreamRole::write_pipe) {
     throw std::invalid_argument("a transport that reads needs a Protocol or a BufferedProtocol");
   }
 }
 
 void StreamTransport::set_protocol(AnyProtocol protocol) {
-  require_fit(protocol);
+  if (!protocol) {
+    throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
+  }
+  require_fit(protocol, role_);
   if (lifecycle_.state() == Lifecycle::State::lost) return;
   read_side_.set_protocol(protocol);
   lifecycle_.replace_protocol(protocol.base());
@@ -192,7 +212,14 @@ void StreamTransport::on_sent(std::size_t count) noexcept {
   if (all_sent && lifecycle_.state() == Lifecycle::State::flushing) lose();
 }
 
-void StreamTransport::on_failed(std::error_code error) noexcept { fail(error); }
+/// An input/output error is how a terminal's input ends when the other side has gone. [I7]
+void StreamTransport::on_failed(std::error_code error) noexcept {
+  if (role_ == StreamRole::read_pipe && error != std::errc::io_error) {
+    lifecycle_.report("Fatal read error on pipe transport",
+                      std::make_exception_ptr(std::system_error(error, "read")));
+  }
+  fail(error);
+}
 
 void StreamTransport::on_closed() noexcept { Loop::destroy(*this); }
 
@@ -203,14 +230,15 @@ void StreamTransport::fail(CloseReason reason) {
   if (reason.code() && lifecycle_.loop().debug()) {
     log_record(LogLevel::debug, "Fatal error on transport: " + reason.message());
   }
-  doom(std::move(reason));
+  doom(reason);
 }
 
-void StreamTransport::doom(CloseReason reason) {
-  if (!lifecycle_.doom(std::move(reason))) return;
+void StreamTransport::doom(const CloseReason& reason) {
+  if (!lifecycle_.doom(reason)) return;
   channel_->stop_receiving();
   write_side_.drop();
   lifecycle_.loop().schedule([this] { lose(); });
+  write_side_.lose_lock(reason);
 }
 
 void StreamTransport::lose() noexcept {

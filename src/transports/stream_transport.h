@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "backend.h"
@@ -52,6 +53,7 @@ struct StreamTransportParts {
 class StreamTransport final : public Owned, public ListNode<ServerTag>, private StreamEvents {
  public:
   /// Makes one, owned by `loop`. From the loop, later: connection_made(), `ready`, data. [B1, B8]
+  /// Throws std::invalid_argument if the protocol does not fit the role.
   static StreamTransport& start(Loop& loop, StreamTransportParts parts);
 
   explicit StreamTransport(Loop& loop, StreamTransportParts parts);
@@ -85,8 +87,14 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   std::shared_ptr<BaseProtocol> protocol() const {
     return std::static_pointer_cast<BaseProtocol>(lifecycle_.protocol());
   }
-  /// See WriteSide::set_locked().
-  void set_write_locked(bool locked) noexcept { write_side_.set_locked(locked); }
+
+  // For sendfile(), which has the sending half to itself: see WriteSide::lock().
+  void lock_writing(WriteLock& lock) noexcept { write_side_.lock(lock); }
+  void unlock_writing() noexcept;
+  bool is_write_locked() const noexcept { return write_side_.locked(); }
+  void write_locked(Buffer data) { fail(write_side_.write_locked(std::move(data))); }
+  bool is_writing_paused() const noexcept { return write_side_.paused(); }
+  bool has_written_eof() const noexcept { return write_side_.ended(); }
   const StreamChannel& channel() const noexcept { return *channel_; }
 
  private:
@@ -99,16 +107,17 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   void on_closed() noexcept override;
 
   /// Throws std::invalid_argument if `protocol` does not fit the role.
-  void require_fit(const AnyProtocol& protocol) const;
+  static void require_fit(const AnyProtocol& protocol, StreamRole role);
   LocalSocket& local_socket() const;
   void socket_ended() noexcept;
   void read_pipe_ended() noexcept;
   void reader_gone() noexcept;
   void begin(UniqueFunction<void(Transport)>& ready);
+  void settle_writing();
   /// Ends the connection, unless `reason` is empty or something else did so before.
   void fail(CloseReason reason);
   /// connection_lost(reason) will come from the loop; until then nothing else does.
-  void doom(CloseReason reason);
+  void doom(const CloseReason& reason);
   void lose() noexcept;
 
   SlotRef slot_;

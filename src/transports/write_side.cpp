@@ -4,32 +4,20 @@
 #include <array>
 #include <utility>
 
-#include "log_record.h"
-
 namespace weir::inline v0::detail {
-namespace {
-
-/// Dropped writes from the fifth on are worth a warning: the writer does not notice the end. [S27]
-constexpr std::uint32_t silent_dropped_writes = 5;
-
-}  // namespace
 
 WriteSide::WriteSide(Lifecycle& lifecycle, StreamChannel& channel, StreamRole role) noexcept
     : lifecycle_(lifecycle), channel_(channel), queue_(lifecycle.loop().chunks()), role_(role) {}
 
 bool WriteSide::accepts(bool empty) {
   if (ended_) throw WrongStateError("Cannot call write() after write_eof()");
-  if (locked_) throw WrongStateError("unable to write; sendfile is in progress");
+  if (locked()) throw WrongStateError("unable to write; sendfile is in progress");
   if (empty) return false;
   const bool pipe = role_ != StreamRole::socket;
   // A pipe takes nothing any more once it closes, a socket until what it has is sent. [S28, I12]
   if (pipe ? !lifecycle_.closing() : lifecycle_.writable()) return true;
-  // The end of the connection counts as the first. [S27]
-  if (++dropped_writes_ >= silent_dropped_writes) {
-    log_record(LogLevel::warning,
-               pipe ? "pipe closed by peer or os.write(pipe, data) raised exception."
-                    : "socket.send() raised exception.");
-  }
+  dropped_writes_.add(pipe ? "pipe closed by peer or os.write(pipe, data) raised exception."
+                           : dropped_by_socket);
   return false;
 }
 
@@ -52,7 +40,31 @@ CloseReason WriteSide::send_or_queue(std::span<const ConstBytes> pieces, std::si
 void WriteSide::queue_grew() noexcept {
   if (!std::exchange(sending_, true)) channel_.start_sending();
   // Last: the protocol may do anything in there. [F9, F13]
-  if (flow_control_.grown(queue_.size())) lifecycle_.pause_writing();
+  if (flow_control_.grown(queue_.size())) pause_protocol();
+}
+
+void WriteSide::pause_protocol() noexcept {
+  if (locked() || std::exchange(told_to_pause_, true)) return;
+  lifecycle_.pause_writing();
+}
+
+void WriteSide::resume_protocol() noexcept {
+  if (locked()) return lock_->on_resumed();
+  if (std::exchange(told_to_pause_, false)) lifecycle_.resume_writing();
+}
+
+void WriteSide::settle() noexcept {
+  if (locked() || !lifecycle_.writable()) return;
+  flow_control_.paused() ? pause_protocol() : resume_protocol();
+}
+
+void WriteSide::unlock() noexcept {
+  lock_ = nullptr;
+  if (ended_ && queue_.empty() && !lifecycle_.closing()) channel_.shutdown_send();
+}
+
+void WriteSide::lose_lock(const CloseReason& reason) noexcept {
+  if (WriteLock* lock = std::exchange(lock_, nullptr)) lock->on_lost(reason);
 }
 
 CloseReason WriteSide::write(ConstBytes data) {
@@ -62,8 +74,12 @@ CloseReason WriteSide::write(ConstBytes data) {
 }
 
 CloseReason WriteSide::write(Buffer data) {
+  if (!accepts(data.bytes().empty())) return {};
+  return send(std::move(data));
+}
+
+CloseReason WriteSide::send(Buffer data) {
   const ConstBytes bytes = data.bytes();
-  if (!accepts(bytes.empty())) return {};
   return send_or_queue({&bytes, 1}, bytes.size(),
                        [&](std::size_t sent) { queue_.append(std::move(data), sent); });
 }
@@ -105,11 +121,11 @@ CloseReason WriteSide::writelines(std::span<const ConstBytes> lines) {
 
 CloseReason WriteSide::write(ConstBytes data, std::vector<Fd> descriptors) {
   if (!accepts(data.empty())) return {};
-  if (passing_ == nullptr) passing_ = std::make_unique<std::deque<Passing>>();
   if (!sending_) {
     channel_.local_socket()->send_along(std::move(descriptors));
   } else {
-    passing_->push_back({queue_.size(), std::move(descriptors)});
+    if (passing_ == nullptr) passing_ = std::make_unique<PassingQueue>();
+    passing_->waiting.push_back({passing_->left + queue_.size(), std::move(descriptors)});
   }
   return send_or_queue({&data, 1}, data.size(),
                        [&](std::size_t sent) { queue_.append(data.subspan(sent)); });
@@ -118,16 +134,17 @@ CloseReason WriteSide::write(ConstBytes data, std::vector<Fd> descriptors) {
 /// Pieces end where the next descriptors are to go along, so that these leave with their byte.
 std::size_t WriteSide::unsent(std::span<ConstBytes> pieces) noexcept {
   const std::size_t count = queue_.peek(pieces);
-  if (passing_ == nullptr || passing_->empty()) return count;
-  if (passing_->front().position == 0) {
-    channel_.local_socket()->send_along(std::move(passing_->front().descriptors));
-    passing_->pop_front();
-    if (passing_->empty()) return count;
+  if (passing_ == nullptr || passing_->waiting.empty()) return count;
+  std::deque<Passing>& waiting = passing_->waiting;
+  if (waiting.front().position == passing_->left) {
+    channel_.local_socket()->send_along(std::move(waiting.front().descriptors));
+    waiting.pop_front();
+    if (waiting.empty()) return count;
   }
-  std::size_t left = passing_->front().position;
+  std::uint64_t left = waiting.front().position - passing_->left;
   for (std::size_t i = 0; i < count; ++i) {
     if (pieces[i].size() >= left) {
-      pieces[i] = pieces[i].first(left);
+      pieces[i] = pieces[i].first(static_cast<std::size_t>(left));
       return i + 1;
     }
     left -= pieces[i].size();
@@ -138,29 +155,32 @@ std::size_t WriteSide::unsent(std::span<ConstBytes> pieces) noexcept {
 void WriteSide::write_eof() noexcept {
   if (ended_ || lifecycle_.closing()) return;
   ended_ = true;
-  if (queue_.empty()) channel_.shutdown_send();
+  if (queue_.empty() && !locked()) channel_.shutdown_send();
 }
 
 void WriteSide::set_limits(WriteBufferLimits limits) {
   flow_control_.set_limits(limits);
   if (lifecycle_.writable() && flow_control_.grown(queue_.size())) {
-    lifecycle_.pause_writing();
+    pause_protocol();
   }
 }
 
 bool WriteSide::sent(std::size_t count) noexcept {
   queue_.consume(count);
-  if (passing_ != nullptr) {
-    for (Passing& passing : *passing_) passing.position -= count;
-  }
+  if (passing_ != nullptr) passing_->left += count;
   if (queue_.empty()) sending_ = false;
-  if (flow_control_.shrunk(queue_.size())) lifecycle_.resume_writing();
+  if (flow_control_.shrunk(queue_.size())) resume_protocol();
   if (!lifecycle_.writable() || !queue_.empty()) return false;
-  if (ended_ && !lifecycle_.closing()) channel_.shutdown_send();
+  if (locked()) {
+    lock_->on_drained();
+  } else if (ended_ && !lifecycle_.closing()) {
+    channel_.shutdown_send();
+  }
   return true;
 }
 
 void WriteSide::drop() noexcept {
+  dropped_writes_.end();
   queue_.retire();
   passing_.reset();
   sending_ = false;

@@ -13,10 +13,12 @@
 
 #include "backend.h"
 #include "byte_queue.h"
+#include "dropped_writes.h"
 #include "fd.h"
 #include "flow_control.h"
 #include "lifecycle.h"
 #include "read_side.h"
+#include "write_lock.h"
 
 namespace weir::inline v0::detail {
 
@@ -35,8 +37,21 @@ class WriteSide {
   [[nodiscard]] CloseReason write(ConstBytes data, std::vector<Fd> descriptors);
   void write_eof() noexcept;
 
-  /// While locked, writing throws WrongStateError: a file is being sent past the queue. [K3]
-  void set_locked(bool locked) noexcept { locked_ = locked; }
+  /// While locked, write() throws WrongStateError, write_eof() waits, and the protocol does not hear of
+  /// flow control: settle() makes up for that. [K3, K4]
+  void lock(WriteLock& lock) noexcept { lock_ = &lock; }
+  void unlock() noexcept;
+  bool locked() const noexcept { return lock_ != nullptr; }
+  /// The transport is closing: ends the lock, if there is one.
+  void lose_lock(const CloseReason& reason) noexcept;
+  /// write() for whoever has the lock.
+  [[nodiscard]] CloseReason write_locked(Buffer data) { return send(std::move(data)); }
+  /// Tells the protocol whether it is to pause, if it does not know.
+  void settle() noexcept;
+
+  bool ended() const noexcept { return ended_; }
+  /// More than the high-water mark is, or was, queued, and not yet so little that writing goes on.
+  bool paused() const noexcept { return flow_control_.paused(); }
 
   void set_limits(WriteBufferLimits limits);
   EffectiveWriteBufferLimits limits() const noexcept { return flow_control_.limits(); }
@@ -50,14 +65,23 @@ class WriteSide {
   void drop() noexcept;
 
  private:
-  /// Descriptors that leave with the queue's byte number `position`, counted from its first.
+  /// Descriptors that leave with byte number `position`, counted from the first that was ever queued
+  /// behind passed descriptors.
   struct Passing {
-    std::size_t position;
+    std::uint64_t position;
     std::vector<Fd> descriptors;
+  };
+  /// Those that wait for their byte, null until the first; in order of position.
+  struct PassingQueue {
+    std::deque<Passing> waiting;
+    std::uint64_t left = 0;  ///< position of the queue's first byte
   };
 
   bool accepts(bool empty);
+  CloseReason send(Buffer data);
   void queue_grew() noexcept;
+  void pause_protocol() noexcept;
+  void resume_protocol() noexcept;
   template <class Append>
   CloseReason send_or_queue(std::span<const ConstBytes> pieces, std::size_t total, Append append);
 
@@ -65,12 +89,13 @@ class WriteSide {
   StreamChannel& channel_;
   ByteQueue queue_;
   FlowControl flow_control_;
-  std::unique_ptr<std::deque<Passing>> passing_;  ///< null until the first; in order of position
-  std::uint32_t dropped_writes_ = 0;              ///< [S27]
+  std::unique_ptr<PassingQueue> passing_;
+  WriteLock* lock_ = nullptr;
+  DroppedWrites dropped_writes_;
   const StreamRole role_;
-  bool ended_ = false;  ///< write_eof() was called
-  bool locked_ = false;
-  bool sending_ = false;  ///< the channel sends the queue
+  bool ended_ = false;          ///< write_eof() was called
+  bool told_to_pause_ = false;  ///< the protocol was
+  bool sending_ = false;        ///< the channel sends the queue
 };
 
 }  // namespace weir::inline v0::detail

@@ -102,9 +102,9 @@ TEST_P(Adapted, AFactoryMayChooseTheKind) {
       if (buffered) return adapt(buffer);
       return adapt(stream);
     };
-    auto server = run_until_done(create_server(loop(), factory, "127.0.0.1", 0));
-    const std::uint16_t port = server.sockets().front().sockname.port();
-    auto client = run_until_done(create_connection<OnlyData>(loop(), "127.0.0.1", port));
+    const Server server = run_until_done(maker().listen(loop(), factory));
+    const auto client = run_until_done(maker().connect(
+        loop(), [] { return OnlyData(); }, server.sockets().front().sockname));
     client.transport.write("hello");
     run_until([&] { return (buffered ? buffer->received : stream->received) == "hello"; });
     client.transport.abort();

@@ -84,6 +84,46 @@ CASES = [
         None,
     ),
     (
+        "an object of datagrams, for adapt() and for an opener [D18]",
+        """struct Datagrams { void datagram_received(Bytes, const weir::Address&) {} };
+           std::shared_ptr<weir::DatagramProtocol> p = weir::adapt(Datagrams());
+           auto open(weir::EventLoop& loop) {
+             return weir::create_datagram_endpoint<Datagrams>(loop, {});
+           }""",
+        None,
+    ),
+    (
+        "a stream's object, for a datagram socket [D18]",
+        """auto open(weir::EventLoop& loop) {
+             return weir::create_datagram_endpoint(loop, [] { return Data(); }, {});
+           }""",
+        "weir: a datagram protocol needs datagram_received(std::span<const std::byte>, const weir::",
+    ),
+    (
+        "the members of a stream's protocol and of a datagram protocol [U9]",
+        """struct Both : Data { void datagram_received(Bytes, const weir::Address&) {} };
+           auto p = weir::adapt(Both());""",
+        "weir: this object has the members of a stream protocol and of a datagram protocol",
+    ),
+    (
+        "error_received() with a wrong parameter [B15]",
+        """struct Wrong {
+             void datagram_received(Bytes, const weir::Address&) {}
+             void error_received(const std::string&) {}
+           };
+           auto p = weir::adapt(Wrong());""",
+        "weir: error_received() must take a std::error_code",
+    ),
+    (
+        "connection_made() of a datagram protocol with a wrong parameter [B15]",
+        """struct Wrong {
+             void datagram_received(Bytes, const weir::Address&) {}
+             void connection_made(weir::Transport) {}
+           };
+           auto p = weir::adapt(Wrong());""",
+        "weir: connection_made() must take a weir::Transport, or for a datagram or subprocess",
+    ),
+    (
         "a copy of a callback",
         "weir::Callback a = [] {}; weir::Callback b = a;",
         "deleted",

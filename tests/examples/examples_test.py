@@ -37,6 +37,63 @@ class Echo(ExampleTest):
         self.assertEqual(len(receive_all(connection)), sent)
 
 
+class UdpEcho(ExampleTest):
+    def test_client_and_server(self):
+        _, port = self.serve("udp_echo_server")
+        for message in "How do you do?", "":
+            client = self.start(example("udp_echo_client"), str(port), message)
+            code, out, _ = client.finish()
+            self.assertEqual((code, out.decode()),
+                             (0, f"sent: {message}\nreceived: {message}\nclosed\n"))
+
+    def test_nobody_is_at_the_port(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
+        code, out, _ = self.start(example("udp_echo_client"), str(port), "Hello?").finish()
+        self.assertEqual((code, out), (0, b"sent: Hello?\nerror: Connection refused\nclosed\n"))
+
+    def test_every_datagram_is_answered_alone(self):
+        _, port = self.serve("udp_echo_server")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(DEADLINE)
+            client.connect(("127.0.0.1", port))
+            datagrams = [b"", b"a", b"x" * 65507, *(str(i).encode() for i in range(20))]
+            for datagram in datagrams:
+                client.send(datagram)
+            self.assertEqual([client.recv(65536) for _ in datagrams], datagrams)
+
+
+class Subprocesses(ExampleTest):
+    def run_example(self, name, *arguments):
+        code, out, _ = self.start(example(name), *arguments).finish()
+        return code, out.decode()
+
+    def test_date(self):
+        self.assertEqual(self.run_example("subprocess_date", "+the format"),
+                         (0, "date says: the format\n"))
+
+    def test_date_that_complains(self):
+        code, out = self.run_example("subprocess_date", "nonsense")
+        self.assertEqual(code, 1)
+        self.assertRegex(out, "^date says: date: ")
+
+    def test_interactive(self):
+        self.assertEqual(self.run_example("subprocess_interactive", "6 * 7", "1 + 1"),
+                         (0, "6 * 7 = 42\n1 + 1 = 2\nthe calculator exited with 0\n"))
+
+    def test_interactive_child_that_gives_up(self):
+        code, out, error = self.start(example("subprocess_interactive"), "2 + 2", "1 / 0",
+                                      "3").finish()
+        self.assertNotEqual(code, 0)
+        self.assertEqual(out.decode(), f"2 + 2 = 4\nthe calculator exited with {code}\n")
+        self.assertIn("division", error)
+
+    def test_interactive_without_a_question(self):
+        self.assertEqual(self.run_example("subprocess_interactive"),
+                         (0, "the calculator exited with 0\n"))
+
+
 class OpenSocket(ExampleTest):
     def test_receives_over_a_socket_that_was_open(self):
         code, out, _ = self.start(example("open_socket_client")).finish()

@@ -23,7 +23,8 @@ Calls LogCapture::take() {
 
 ReportCapture::ReportCapture(EventLoop& loop) {
   loop.set_exception_handler([reports = reports_](EventLoop&, const ExceptionContext& context) {
-    reports->push_back({context.message, what(context.exception), context.transport.has_value(),
+    reports->push_back({context.message, what(context.exception),
+                        context.transport.has_value() || context.datagram_transport.has_value(),
                         context.protocol != nullptr});
   });
 }

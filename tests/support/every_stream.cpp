@@ -25,10 +25,6 @@ void StreamTest::open_streams(const StreamMaker& maker) {
   open_loop(maker.loop_options());
 }
 
-Recorder& StreamTest::new_recorder(std::string name) {
-  return recorders_.emplace_back(loop(), maker().protocol, std::move(name));
-}
-
 Pair StreamTest::connect(Recorder& left, Recorder& right) {
   with_protocols([&](auto protocol_of) { connect_with(protocol_of(left), protocol_of(right)); });
   run_until([&] { return left.made() && right.made(); });
@@ -80,31 +76,6 @@ void StreamTest::reset(Recorder& end, Recorder& other) {
   const int descriptor = descriptor_of(end.transport);
   if (descriptor >= 0) setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   end.transport.abort();
-}
-
-void StreamTest::hand_over(Recorder& from, Recorder& to, ProtocolKind kind) {
-  to.adopted = true;
-  to.transport = from.transport;
-  from.handed_over = true;
-  from.transport.set_protocol(to.protocol(kind));
-}
-
-void StreamTest::end_connections() {
-  for (Recorder& recorder : recorders_) {
-    recorder.forget_actions();
-    recorder.transport.abort();
-  }
-  run_until([&] { return RecordingProtocol::alive == 0; });
-  for (const Recorder& recorder : recorders_) {
-    EXPECT_TRUE(recorder.lost() || recorder.handed_over || !recorder.made()) << "never lost [B2]";
-  }
-}
-
-void StreamTest::TearDown() {
-  // A test that failed half way has left callbacks that look at variables of its own: not run again.
-  if (!HasFailure() && has_loop() && !loop().is_closed()) end_connections();
-  for (const Recorder& recorder : recorders_) EXPECT_EQ(recorder.violations, Calls());
-  LoopTest::TearDown();
 }
 
 }  // namespace weir::test

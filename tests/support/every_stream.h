@@ -1,14 +1,11 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
-#include <memory>
-#include <source_location>
 #include <string>
-#include <string_view>
 #include <utility>
 
-#include "loop_test.h"
+#include "recorded_test.h"
+#include "stream_maker.h"
 
 namespace weir::test {
 
@@ -27,38 +24,29 @@ struct CloggedPair {
   std::size_t written;  ///< how many bytes were written in all
 };
 
-/// A test with connected streams. At its end each connection still open is aborted, and each protocol
-/// must have seen a legal order of callbacks: one connection_made(), in the end one connection_lost().
-class StreamTest : public LoopTest {
+/// A test with connected streams.
+class StreamTest : public RecordedTest {
  protected:
   /// Makes the loop; a subclass calls it from its SetUp().
   void open_streams(const StreamMaker& maker);
-  void TearDown() override;
 
   const StreamMaker& maker() const { return maker_; }
   bool buffered() const { return maker().protocol == ProtocolKind::buffered; }
 
   /// A diary for one end, to prepare before connecting.
-  Recorder& new_recorder(std::string name = "recorder");
+  Recorder& new_recorder(std::string name = "recorder") {
+    return RecordedTest::new_recorder(maker().protocol, std::move(name));
+  }
 
   /// Connects the two and waits until both were told.
   Pair connect(Recorder& left, Recorder& right);
   /// A connection with fresh recorders.
   Pair connected_pair() { return connect(new_recorder("left"), new_recorder("right")); }
 
-  /// Calls `use(protocol_of)`, where protocol_of(recorder) is a factory, as openers take it, of
-  /// protocols of the maker's kind.
+  /// As RecordedTest's, of the maker's kind.
   template <class Use>
   void with_protocols(Use use) {
-    if (buffered()) {
-      use([](Recorder& recorder) {
-        return [&recorder] { return std::make_shared<RecordingBufferedProtocol>(recorder); };
-      });
-    } else {
-      use([](Recorder& recorder) {
-        return [&recorder] { return std::make_shared<RecordingProtocol>(recorder); };
-      });
-    }
+    RecordedTest::with_protocols(maker().protocol, std::move(use));
   }
 
   /// As connect(), of protocols of any type: the factories are those of create_connection() and
@@ -89,15 +77,8 @@ class StreamTest : public LoopTest {
   /// gets a byte from `other` that it never reads.
   void reset(Recorder& end, Recorder& other);
 
-  /// Hands the transport of `from` over to `to`, with set_protocol().
-  void hand_over(Recorder& from, Recorder& to) { hand_over(from, to, to.kind); }
-  void hand_over(Recorder& from, Recorder& to, ProtocolKind kind);
-
  private:
-  void end_connections();
-
   StreamMaker maker_;
-  std::deque<Recorder> recorders_;
   Recorder* witness_left_ = nullptr;
   Recorder* witness_right_ = nullptr;
 };

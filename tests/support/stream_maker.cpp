@@ -12,7 +12,8 @@ LoopOptions loop_options(BackendKind backend) {
 }
 
 std::string StreamMaker::name() const {
-  std::string name = "tcp_" + std::string(to_string(backend));
+  std::string name = kind == StreamKind::tcp ? "tcp_" : "unix_";
+  name += to_string(backend);
   if (protocol == ProtocolKind::buffered) name += "_buffered";
   return name;
 }
@@ -28,7 +29,9 @@ std::vector<StreamMaker> stream_makers() {
 std::vector<StreamMaker> stream_makers(ProtocolKind protocol) {
   std::vector<StreamMaker> makers;
   for (const BackendKind backend : backends()) {
-    makers.push_back({.backend = backend, .protocol = protocol});
+    for (const StreamKind kind : {StreamKind::tcp, StreamKind::unix_socket}) {
+      makers.push_back({.backend = backend, .kind = kind, .protocol = protocol});
+    }
   }
   return makers;
 }

@@ -13,6 +13,9 @@ namespace {
 
 using detail::adoption_failure;
 using detail::connect_failure;
+using detail::pipe_failure;
+using detail::PipeEnd;
+using detail::require_one;
 
 std::system_error refused(const char* address) {
   return {std::make_error_code(std::errc::connection_refused), address};
@@ -87,6 +90,44 @@ TEST(AdoptionFailureTest, AnythingElseIsTheError) {
   EXPECT_EQ(text_of<std::system_error>(
                 adoption_failure(std::make_error_code(std::errc::operation_not_supported), 7)),
             "descriptor 7: Operation not supported");
+}
+
+// I1: misuse of a pipe says what the descriptor is, and what is wanted.
+TEST(PipeFailureTest, SaysWhatIsWrong) {
+  const auto text = [](std::errc error, PipeEnd wanted) {
+    return text_of<std::invalid_argument>(pipe_failure(std::make_error_code(error), 7, wanted));
+  };
+  EXPECT_EQ(text(std::errc::bad_file_descriptor, PipeEnd::read), "descriptor 7 is not open");
+  EXPECT_EQ(text(std::errc::invalid_argument, PipeEnd::read),
+            "descriptor 7 is a regular file, a directory or the like; a pipe, a socket or a "
+            "character device is wanted");
+  EXPECT_EQ(text(std::errc::operation_not_permitted, PipeEnd::read),
+            "descriptor 7 is open for writing only; a read pipe needs one open for reading");
+  EXPECT_EQ(text(std::errc::operation_not_permitted, PipeEnd::write),
+            "descriptor 7 is open for reading only; a write pipe needs one open for writing");
+}
+
+// L30: so is a second transport.
+TEST(PipeFailureTest, BusyIsAWrongState) {
+  const auto busy = std::make_error_code(std::errc::device_or_resource_busy);
+  EXPECT_EQ(text_of<WrongStateError>(pipe_failure(busy, 7, PipeEnd::write)),
+            "descriptor 7 is used by a transport already");
+}
+
+// N2, V2: exactly one of an address and a socket.
+TEST(RequireOneTest, SaysWhatIsWrong) {
+  const auto text = [](bool has_address, bool has_socket) {
+    try {
+      require_one({"open", "a name", "a plug"}, has_address, has_socket);
+    } catch (const std::invalid_argument& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(text(true, true), "open() takes either a name or options.sock, not both");
+  EXPECT_EQ(text(false, false), "open() needs a name, or a plug in options.sock");
+  EXPECT_EQ(text(true, false), "");
+  EXPECT_EQ(text(false, true), "");
 }
 
 }  // namespace
