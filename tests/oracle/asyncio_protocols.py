@@ -1,6 +1,7 @@
 """The protocols of the scenarios on asyncio, and how things are told in a trace."""
 
 import asyncio
+import errno
 
 
 class UserError(Exception):
@@ -11,8 +12,17 @@ def make_error(kind):
     return {"UserError": UserError, "ConnectionResetError": ConnectionResetError}[kind](kind)
 
 
+# OSErrors that Python has no name for, by the errno that tests need.
+OS_KINDS = {errno.EADDRINUSE: "AddressInUse", errno.EDESTADDRREQ: "DestinationRequired",
+            errno.EMSGSIZE: "MessageTooLong"}
+
+
 def kind_of(error):
-    return "none" if error is None else type(error).__name__
+    if error is None:
+        return "none"
+    if type(error) is OSError:
+        return OS_KINDS.get(error.errno, "OSError")
+    return type(error).__name__
 
 
 def shown(value):
@@ -20,9 +30,9 @@ def shown(value):
 
 
 def runs_of(data):
-    """Bytes as text, repeated ones as x*1000."""
+    """Bytes as text in one line, repeated ones as x*1000."""
     if len(data) <= 32:
-        return data.decode()
+        return data.decode().replace("\n", "\\n")
     parts = []
     begin = 0
     while begin < len(data):

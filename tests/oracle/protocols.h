@@ -26,7 +26,7 @@ class Teller {
 
  protected:
   bool tell(const std::string& event, const std::string& detail = {}) {
-    return runner_.happened(end_, label_, event, detail).value_or(false);
+    return runner_.happened(end_.name, label_, event, detail).value_or(false);
   }
   void tell_data(const std::string& event, std::span<const std::byte> bytes) {
     runner_.data(end_, label_, event, bytes);

@@ -61,11 +61,17 @@ def read_traces(text):
 
 
 def run_all(oracle, files):
-    """The traces of asyncio, and by name those of this library."""
+    """By transport and name, {run: (the traces of asyncio, those of this library)}. Connections go
+    over TCP, or in all scenarios that do not say otherwise over Unix sockets."""
+    asyncio = [sys.executable, str(HERE / "run_asyncio.py")]
+    over_unix = ["--transport", "unix"]
     commands = {
-        "asyncio": [sys.executable, str(HERE / "run_asyncio.py")],
+        "asyncio": asyncio,
+        "asyncio, unix": asyncio + over_unix,
         "kernel": [oracle],
+        "kernel, unix": [oracle, *over_unix],
         "simulated": [oracle, "--backend", "simulated"],
+        "simulated, unix": [oracle, "--backend", "simulated", *over_unix],
     }
     outputs = {name: tempfile.TemporaryFile("w+") for name in commands}
     running = {name: subprocess.Popen(command + files, stdout=outputs[name])
@@ -76,7 +82,8 @@ def run_all(oracle, files):
             sys.exit(f"{name}: the program ended with {process.returncode}")
         outputs[name].seek(0)
         traces[name] = read_traces(outputs[name].read())
-    return traces.pop("asyncio"), traces
+    return {name: (traces["asyncio, unix" if name.endswith("unix") else "asyncio"], actual)
+            for name, actual in traces.items() if not name.startswith("asyncio")}
 
 
 def difference(expected, actual):
@@ -117,12 +124,12 @@ def main():
     assert len(set(names)) == len(names), "a scenario's name is used twice"
     explanations = read_explanations(HERE / "differences.txt")
 
-    expected, runs = run_all(options.oracle, [str(file) for file in files])
+    runs = run_all(options.oracle, [str(file) for file in files])
     selected = [scenario for scenario in scenarios
                 if not options.only or scenario.name in options.only]
     unexplained = 0
     for scenario in selected:
-        for run, traces in runs.items():
+        for run, (expected, traces) in runs.items():
             if options.show:
                 show(f"{scenario.name}: asyncio", expected[scenario.name])
                 show(f"{scenario.name}: {run}", traces[scenario.name])

@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Runs the scenarios of the oracle on asyncio and prints their traces: see README.md.
 
-    run_asyncio.py FILE...
+    run_asyncio.py [--transport unix] FILE...
 """
 
 import asyncio
 import logging
 import pathlib
-import socket
 import sys
 import time
 
+from asyncio_datagrams import Datagrams
+from asyncio_files import Files
+from asyncio_operations import Operations
+from asyncio_pipes import Pipes
+from asyncio_processes import Processes
 from asyncio_protocols import (BufferProtocol, Callbacks, Connection, StreamProtocol, UserError,
                                kind_of, make_error, runs_of)
 from asyncio_verbs import Verbs
@@ -19,11 +23,11 @@ from script import read_scenarios
 DEADLINE_SECONDS = 20
 
 
-class Runner(Verbs):
-    def __init__(self, scenario):
+class Runner(Verbs, Files, Datagrams, Pipes, Processes, Operations):
+    def __init__(self, scenario, transport):
         self.scenario = scenario
-        self.lines = []  # [actor, text]
-        self.data_line = None  # the line of the last data, its bytes
+        self.unix_path = "default" if transport == "unix" else None
+        self.lines = []  # [actor, text, bytes or None]
         self.counts = {}
         self.fired = set()
         self.connections = {}
@@ -33,7 +37,9 @@ class Runner(Verbs):
         self.futures = {}
         self.callbacks = {}
         self.waiters = {}
-        self.sockets = {}
+        self.sockets = {}  # by name, also the ends of pipes
+        self.others = {}  # name: (kind, subject); further actors
+        self.directory = None
         self.thrower = None
         self.over = False
         self.loop = asyncio.new_event_loop()
@@ -45,7 +51,7 @@ class Runner(Verbs):
 
     def trace(self, actor, text):
         if not self.over:
-            self.lines.append([actor, text])
+            self.lines.append([actor, text, None])
 
     def count(self, key):
         self.counts[key] = self.counts.get(key, 0) + 1
@@ -60,13 +66,10 @@ class Runner(Verbs):
         name = event if label == connection.name else f"{label}.{event}"
         connection.received += data
         last = next((line for line in reversed(self.lines) if line[0] == connection.name), None)
-        if self.data_line and self.data_line[0] is last and self.data_line[1] == name:
-            self.data_line[2].extend(data)
-        else:
-            self.trace(connection.name, name)
-            self.data_line = (self.lines[-1], name, bytearray(data))
-        if not self.scenario.hide_data:
-            self.data_line[0][1] = f"{name} {runs_of(self.data_line[2])}"
+        if last and last[1] == name and last[2] is not None:
+            last[2].extend(data)
+        elif not self.over:
+            self.lines.append([connection.name, name, bytearray(data)])
         for at, event_name, _, actions in self.scenario.handlers:
             if at == label and event_name.startswith("received>="):
                 if len(connection.received) >= int(event_name[10:]) and (at, event_name) not in self.fired:
@@ -109,9 +112,7 @@ class Runner(Verbs):
         result = None
         for words in actions:
             target = actor
-            if words[0] in self.connections or words[0] in ("loop", "listener"):
-                target, words = words[0], words[1:]
-            elif words[0] in self.futures:
+            if self.is_actor(words[0]):
                 target, words = words[0], words[1:]
             if words[0] == "return":
                 result = words[1] == "true"
@@ -122,6 +123,10 @@ class Runner(Verbs):
                 self.perform(target, words)
         return result
 
+    def is_actor(self, name):
+        return (name in self.connections or name in self.futures or name in self.others
+                or name in ("loop", "listener", "files"))
+
     def perform(self, target, words):
         verb, arguments = words[0], words[1:]
         actor = target
@@ -131,9 +136,15 @@ class Runner(Verbs):
         elif target in self.futures:
             method = getattr(self, "future_" + verb)
             subject, actor = target, "loop"
+        elif target in self.others:
+            kind, subject = self.others[target]
+            method = getattr(self, f"{kind}_{verb}")
         elif target == "listener":
             method = getattr(self, "listener_" + verb)
             subject = self.listener
+        elif target == "files":
+            method = getattr(self, "files_" + verb)
+            subject = None
         else:
             method = getattr(self, "loop_" + verb)
             subject = self.loop
@@ -163,36 +174,66 @@ class Runner(Verbs):
         return self.factory(self.connections[name])
 
     def step_listen(self, *options):
-        given = {"backlog": int(option[8:]) for option in options if option.startswith("backlog=")}
-        self.listener = self.loop.run_until_complete(self.loop.create_server(
-            self.accept, "127.0.0.1", 0, start_serving="idle" not in options, **given))
-        self.port = self.listener.sockets[0].getsockname()[1]
+        given = {"start_serving": "idle" not in options}
+        for option in options:
+            name, equals, value = option.partition("=")
+            if name == "backlog":
+                given["backlog"] = int(value)
+            elif name == "unix":
+                self.unix_path = value
+            elif name == "keep" and sys.version_info >= (3, 13):  # before, nothing is removed
+                given["cleanup_socket"] = False
+        if self.unix_path:
+            opening = self.loop.create_unix_server(self.accept, self.path(self.unix_path), **given)
+        else:
+            opening = self.loop.create_server(self.accept, "127.0.0.1", 0, **given)
+        try:
+            self.listener = self.loop.run_until_complete(opening)
+        except Exception as error:
+            self.trace("listener", f"listen failed {kind_of(error)}")
+            return
+        if not self.unix_path:
+            self.port = self.listener.sockets[0].getsockname()[1]
 
-    def step_start(self, name):
+    def open_connection(self, factory):
+        if self.unix_path:
+            return self.loop.create_unix_connection(factory, self.path(self.unix_path))
+        return self.loop.create_connection(factory, "127.0.0.1", self.port)
+
+    def step_start(self, name, *options):
         connection = self.connections[name] = Connection(name)
+        for option in options:
+            self.unix_path = option.removeprefix("unix=")
+        connection.opening = self.begin_opening(
+            name, lambda: self.open_connection(lambda: self.factory(connection)))
 
-        async def connect():
+    def begin_opening(self, name, opening, verb="connect", part=""):
+        """Tells how opening ends, as the actor NAME + PART, in the words of `verb`."""
+        done_word = {"connect": "connected", "open": "opened", "spawn": "spawned"}[verb]
+
+        async def work():
             try:
-                await self.loop.create_connection(lambda: self.factory(connection), "127.0.0.1", self.port)
-                self.trace(name, "connected")
+                await opening()
+                self.trace(name + part, done_word)
             except Exception as error:
-                self.trace(name, f"connect failed {kind_of(error)}")
-            self.count((name, "connected"))
+                self.trace(name + part, f"{verb} failed {kind_of(error)}")
+            self.count((name, done_word))
 
         def done(task):
             if task.cancelled():
-                self.trace(name, "connect cancelled")
-                self.count((name, "connected"))
+                self.trace(name + part, f"{verb} cancelled")
+                self.count((name, done_word))
 
-        connection.opening = self.loop.create_task(connect())
-        connection.opening.add_done_callback(done)
+        task = self.loop.create_task(work())
+        task.add_done_callback(done)
+        return task
 
-    def step_connect(self, name):
-        self.step_start(name)
+    def step_connect(self, name, *options):
+        self.step_start(name, *options)
         self.run_until([f"{name}.connected"])
 
-    def step_open(self):
-        self.step_listen()
+    def step_open(self, *options):
+        self.step_listen(*options)
         self.step_connect("client")
         self.run_until(["server.connection_made"])
 
@@ -201,11 +242,6 @@ class Runner(Verbs):
 
     def step_future(self, name):
         self.futures[name] = self.loop.create_future()
-
-    def step_pair(self, name):
-        self.sockets[f"{name}.a"], self.sockets[f"{name}.b"] = socket.socketpair()
-        for end in "ab":
-            self.sockets[f"{name}.{end}"].setblocking(False)
 
     def iterate(self):
         self.loop.stop()
@@ -250,25 +286,28 @@ class Runner(Verbs):
 
     def run(self):
         for words in self.scenario.steps:
-            if words[0] in self.connections or words[0] in self.futures \
-                    or words[0] in ("loop", "listener"):
+            if self.is_actor(words[0]):
                 self.perform(words[0], words[1:])
             else:
                 getattr(self, "step_" + words[0])(*words[1:])
         self.over = True
         self.clean_up()
-        return self.lines
+        return [(actor, text if data is None or self.scenario.hide_data
+                 else f"{text} {runs_of(data)}") for actor, text, data in self.lines]
 
     def clean_up(self):
-        for sock in self.sockets.values():
-            sock.close()
+        self.close_ends()
+        self.remove_files()
         if self.loop.is_closed():
             return
+        self.kill_children()
         if self.listener:
             self.listener.close()
-        for connection in self.connections.values():
-            if connection.transport and not connection.transport.is_closing():
-                connection.transport.abort()
+        endpoints = [subject for kind, subject in self.others.values() if kind == "endpoint"]
+        for connection in [*self.connections.values(), *endpoints]:
+            transport = connection.transport
+            if transport and not transport.is_closing():
+                getattr(transport, "abort", transport.close)()
         for task in asyncio.all_tasks(self.loop):
             task.cancel()
         for _ in range(5):
@@ -289,9 +328,15 @@ def main():
     logger = logging.getLogger("asyncio")
     logger.addHandler(log)
     logger.propagate = False
-    for path in sys.argv[1:]:
+    arguments, transport = sys.argv[1:], None
+    if arguments[0] == "--transport":
+        transport, arguments = arguments[1], arguments[2:]
+    for path in arguments:
         for scenario in read_scenarios(pathlib.Path(path)):
-            log.runner = Runner(scenario)
+            if transport and not scenario.over_any_transport():
+                print(f"scenario {scenario.name}\nskipped")
+                continue
+            log.runner = Runner(scenario, transport)
             lines = log.runner.run()
             log.runner = None
             print(f"scenario {scenario.name}")

@@ -1,6 +1,6 @@
 // Runs the scenarios of the oracle on Weir and prints their traces: see README.md.
 //
-//     weir_oracle_test [--backend NAME] FILE...
+//     weir_oracle_test [--backend NAME] [--transport unix] FILE...
 
 #include <cstdio>
 #include <exception>
@@ -19,14 +19,17 @@ weir::BackendKind backend_named(std::string_view name) {
   return weir::BackendKind::automatic;
 }
 
-void run_file(const std::string& file, weir::BackendKind backend) {
+using Transports = weir::oracle::Runner::Transports;
+
+void run_file(const std::string& file, weir::BackendKind backend, Transports transports) {
   for (const weir::oracle::Scenario& scenario : weir::oracle::read_scenarios(file)) {
     std::printf("scenario %s\n", scenario.name.c_str());
-    if (scenario.requires_descriptors && backend == weir::BackendKind::simulated) {
+    if ((scenario.requires_descriptors && backend == weir::BackendKind::simulated) ||
+        (transports != Transports::tcp && !scenario.over_any_transport())) {
       std::printf("skipped\n");
       continue;
     }
-    weir::oracle::Runner runner(scenario, backend);
+    weir::oracle::Runner runner(scenario, backend, transports);
     runner.run();
     runner.trace().print();
   }
@@ -37,12 +40,15 @@ void run_file(const std::string& file, weir::BackendKind backend) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   auto backend = weir::BackendKind::automatic;
+  auto transports = Transports::tcp;
   try {
     for (std::size_t i = 0; i < arguments.size(); ++i) {
       if (arguments[i] == "--backend" && i + 1 < arguments.size()) {
         backend = backend_named(arguments[++i]);
+      } else if (arguments[i] == "--transport" && i + 1 < arguments.size()) {
+        if (arguments[++i] == "unix") transports = Transports::unix_sockets;
       } else {
-        run_file(arguments[i], backend);
+        run_file(arguments[i], backend, transports);
       }
     }
   } catch (const std::exception& error) {

@@ -1,13 +1,16 @@
 #include "runner.h"
 
-#include <sys/socket.h>
-#include <unistd.h>
+#include <weir/pipes.h>
+#include <weir/unix_socket.h>
 
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
 #include <utility>
 
+#include "child.h"
+#include "endpoint.h"
+#include "opening.h"
 #include "protocols.h"
 
 namespace weir::oracle {
@@ -20,9 +23,10 @@ constexpr auto settling_time = milliseconds(30);
 
 }  // namespace
 
-Runner::Runner(const Scenario& scenario, BackendKind backend)
+Runner::Runner(const Scenario& scenario, BackendKind backend, Transports transports)
     : scenario_(scenario),
       trace_(scenario.hide_data),
+      simulated_(backend == BackendKind::simulated),
       loop_(std::make_unique<EventLoop>(LoopOptions{.backend = backend})) {
   loop_->set_debug(false);
   loop_->set_exception_handler(
@@ -33,6 +37,7 @@ Runner::Runner(const Scenario& scenario, BackendKind backend)
     trace_.add("log", std::string(to_string(level)) + ' ' + first_line);
   });
   start_time_ = loop_->time();
+  if (transports == Transports::unix_sockets) unix_path_ = "default";
 }
 
 Runner::~Runner() { set_log_sink({}); }
@@ -59,11 +64,11 @@ void Runner::report(const ExceptionContext& context) {
 // --- What is told, and what is done then
 // ------------------------------------------------------------
 
-std::optional<bool> Runner::happened(End& end, const std::string& label, const std::string& event,
-                                     const std::string& detail) {
-  const std::string name = label == end.name ? event : label + '.' + event;
-  trace_.add(end.name, detail.empty() ? name : name + ' ' + detail);
-  return act_for(end.name, label, event);
+std::optional<bool> Runner::happened(const std::string& actor, const std::string& label,
+                                     const std::string& event, const std::string& detail) {
+  const std::string name = label == actor ? event : label + '.' + event;
+  trace_.add(actor, detail.empty() ? name : name + ' ' + detail);
+  return act_for(actor, label, event);
 }
 
 void Runner::data(End& end, const std::string& label, const std::string& event,
@@ -94,7 +99,21 @@ std::optional<bool> Runner::act_for(const std::string& actor, const std::string&
 }
 
 bool Runner::is_actor(const std::string& name) const {
-  return ends_.contains(name) || futures_.contains(name) || name == "loop" || name == "listener";
+  return ends_.contains(name) || futures_.contains(name) || actors_.contains(name) ||
+         name == "loop" || name == "listener" || name == "files";
+}
+
+Actor* Runner::find_actor(const std::string& name) const {
+  const auto found = actors_.find(name);
+  return found == actors_.end() ? nullptr : found->second.get();
+}
+
+std::string Runner::name_of(const Address& address) const {
+  for (const auto& [name, actor] : actors_) {
+    const auto* endpoint = dynamic_cast<const Endpoint*>(actor.get());
+    if (endpoint != nullptr && endpoint->address() == address) return name;
+  }
+  return "unknown";
 }
 
 std::optional<bool> Runner::act(const std::string& actor, const std::vector<Words>& actions) {
@@ -117,12 +136,16 @@ std::optional<bool> Runner::act(const std::string& actor, const std::vector<Word
 
 void Runner::perform(const std::string& target, const Words& words) {
   const auto end = ends_.find(target);
-  const bool in_loop = end == ends_.end() && target != "listener";
+  const bool in_loop = futures_.contains(target);
   try {
     if (end != ends_.end()) {
       connection_verb(*end->second, words);
     } else if (futures_.contains(target)) {
       future_verb(target, words);
+    } else if (Actor* actor = find_actor(target)) {
+      actor->verb(words);
+    } else if (target == "files") {
+      files_.verb(words);
     } else if (target == "listener") {
       listener_verb(words);
     } else {
@@ -146,22 +169,27 @@ AnyProtocol Runner::make_protocol(End& end, const std::string& label) {
   return std::make_shared<TellingProtocol>(*this, end, label);
 }
 
+void Runner::check_factory(const std::string& label) {
+  const auto throws = scenario_.factory_throws.find(label);
+  if (throws == scenario_.factory_throws.end()) return;
+  thrower_ = label;
+  std::rethrow_exception(make_error(throws->second));
+}
+
 template <class P>
 std::shared_ptr<P> Runner::make_first_protocol(End& end) {
-  if (const auto throws = scenario_.factory_throws.find(end.name);
-      throws != scenario_.factory_throws.end()) {
-    thrower_ = end.name;
-    std::rethrow_exception(make_error(throws->second));
-  }
+  check_factory(end.name);
   return std::make_shared<P>(*this, end, end.name);
 }
 
 template <class P>
 void Runner::listen(const Words& words) {
-  ServerOptions options;
+  UnixServerOptions options;
   for (const std::string& word : words) {
     if (word == "idle") options.start_serving = false;
+    if (word == "keep") options.cleanup_socket = false;
     if (word.starts_with("backlog=")) options.backlog = std::stoi(word.substr(8));
+    if (word.starts_with("unix=")) unix_path_ = word.substr(5);
   }
   const auto accept = [this] {
     const auto accepted = std::ranges::count_if(
@@ -170,29 +198,30 @@ void Runner::listen(const Words& words) {
     auto& end = ends_[name] = std::make_unique<End>(End{.name = name});
     return make_first_protocol<P>(*end);
   };
-  server_ = loop_->run_until_complete(create_server(*loop_, accept, "127.0.0.1", 0, options));
-  port_ = server_.sockets().at(0).sockname.port();
+  const ServerOptions tcp{.backlog = options.backlog, .start_serving = options.start_serving};
+  try {
+    server_ = loop_->run_until_complete(
+        unix_path_ ? create_unix_server(*loop_, accept, files_.path(*unix_path_), options)
+                   : create_server(*loop_, accept, "127.0.0.1", 0, tcp));
+    if (!unix_path_) port_ = server_.sockets().at(0).sockname.port();
+  } catch (const std::exception&) {
+    trace_.add("listener", "listen failed " + kind_of(std::current_exception()));
+  }
 }
 
 template <class P>
 void Runner::start(const std::string& name) {
   End& end = *(ends_[name] = std::make_unique<End>(End{.name = name}));
-  auto future = create_connection(
-      *loop_, [this, &end] { return make_first_protocol<P>(end); }, "127.0.0.1", port_);
+  const auto make = [this, &end] { return make_first_protocol<P>(end); };
+  auto future = unix_path_ ? create_unix_connection(*loop_, make, files_.path(*unix_path_))
+                           : create_connection(*loop_, make, "127.0.0.1", port_);
   end.cancel_connect = [future] { future.cancel(); };
-  future.add_done_callback([this, name](const auto& done) {
-    if (done.cancelled()) {
-      trace_.add(name, "connect cancelled");
-    } else if (done.exception() != nullptr) {
-      trace_.add(name, "connect failed " + kind_of(done.exception()));
-    } else {
-      trace_.add(name, "connected");
-    }
-    trace_.count(name, "connected");
-  });
+  tell_opening(*this, future, name, "connect");
 }
 
-void Runner::start_any(const std::string& name) {
+void Runner::start_any(const Words& words) {
+  const std::string& name = words.at(1);
+  if (words.size() > 2) unix_path_ = words[2].substr(words[2].find('=') + 1);
   if (scenario_.buffered.contains(name)) {
     start<TellingBufferedProtocol>(name);
   } else {
@@ -200,46 +229,84 @@ void Runner::start_any(const std::string& name) {
   }
 }
 
-void Runner::open() {
-  step({"listen"});
-  step({"connect", "client"});
-  run_until({"server.connection_made"});
+template <class P>
+void Runner::connect_pipe(const Words& words) {
+  const std::string& name = words.at(1);
+  End& end = *(ends_[name] = std::make_unique<End>(End{.name = name}));
+  const auto make = [this, &end] { return make_first_protocol<P>(end); };
+  const int pipe = files_.descriptor(words.at(2));
+  auto future = words[0] == "read_pipe" ? connect_read_pipe(*loop_, make, pipe)
+                                        : connect_write_pipe(*loop_, make, pipe);
+  tell_opening(*this, future, name, "connect");
+  run_until({name + ".connected"});
+  const std::string outcome = kind_of(future.exception());
+  if (outcome == "none" || outcome == "UserError") files_.release(words[2]);
 }
 
-void Runner::make_pair(const std::string& name) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) {
-    throw std::runtime_error("no socket pair");
+void Runner::connect_any_pipe(const Words& words) {
+  if (scenario_.buffered.contains(words.at(1))) {
+    connect_pipe<TellingBufferedProtocol>(words);
+  } else {
+    connect_pipe<TellingProtocol>(words);
   }
-  sockets_[name + ".a"] = ends[0];
-  sockets_[name + ".b"] = ends[1];
 }
 
-void Runner::step(const Words& words) {
-  if (is_actor(words[0])) {
-    perform(words[0], Words(words.begin() + 1, words.end()));
-  } else if (words[0] == "listen") {
+/// False if `words` open no connection.
+bool Runner::opening_step(const Words& words) {
+  if (words[0] == "listen") {
     if (scenario_.buffered.contains("server")) {
       listen<TellingBufferedProtocol>(words);
     } else {
       listen<TellingProtocol>(words);
     }
   } else if (words[0] == "open") {
-    open();
+    Words listening = words;
+    listening[0] = "listen";
+    step(listening);
+    step({"connect", "client"});
+    run_until({"server.connection_made"});
   } else if (words[0] == "start") {
-    start_any(words.at(1));
+    start_any(words);
   } else if (words[0] == "connect") {
-    start_any(words.at(1));
-    run_until({words[1] + ".connected"});
+    start_any(words);
+    run_until({words.at(1) + ".connected"});
+  } else if (words[0] == "read_pipe" || words[0] == "write_pipe") {
+    connect_any_pipe(words);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/// False if `words` make no further actor.
+bool Runner::actor_step(const Words& words) {
+  if (words[0] == "endpoint") {
+    auto endpoint = std::make_unique<Endpoint>(*this, words.at(1));
+    Endpoint& made = *endpoint;
+    actors_[words[1]] = std::move(endpoint);
+    made.open(words);
+  } else if (words[0] == "spawn" || words[0] == "shell") {
+    auto child = std::make_unique<Child>(*this, words.at(1));
+    Child& made = *child;
+    actors_[words[1]] = std::move(child);
+    made.start(words);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Runner::step(const Words& words) {
+  if (is_actor(words[0])) {
+    perform(words[0], Words(words.begin() + 1, words.end()));
   } else if (words[0] == "settle") {
     settle();
   } else if (words[0] == "future") {
     futures_[words.at(1)] = loop_->create_future();
-  } else if (words[0] == "pair") {
-    make_pair(words.at(1));
   } else if (words[0] == "run") {
     run_step(words);
-  } else {
+  } else if (!opening_step(words) && !actor_step(words) &&
+             !files_.step(words, *loop_, simulated_)) {
     throw std::runtime_error("no such step: " + words[0]);
   }
 }
@@ -306,15 +373,8 @@ void Runner::settle() {
 void Runner::run() {
   for (const Words& words : scenario_.steps) step(words);
   const Trace finished = trace_;
-  clean_up();
-  trace_ = finished;
-}
-
-void Runner::clean_up() {
-  for (const auto& [name, descriptor] : sockets_) {
-    if (descriptor >= 0) ::close(descriptor);
-  }
   loop_->close();
+  trace_ = finished;
 }
 
 }  // namespace weir::oracle

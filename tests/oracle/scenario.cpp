@@ -1,5 +1,6 @@
 #include "scenario.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -73,6 +74,13 @@ std::vector<Scenario> read_scenarios(const std::filesystem::path& path) {
     }
   }
   return scenarios;
+}
+
+bool Scenario::over_any_transport() const {
+  return std::ranges::any_of(steps, [](const Words& words) {
+    return (words[0] == "listen" || words[0] == "open") &&
+           std::ranges::none_of(words, [](const auto& word) { return word.starts_with("unix="); });
+  });
 }
 
 std::optional<std::size_t> received_at_least(std::string_view event) {

@@ -29,6 +29,9 @@ struct Scenario {
   std::map<std::string, std::string> factory_throws;
   std::vector<Handler> handlers;
   std::vector<Words> steps;
+
+  /// Whether its connections may as well go over another transport than TCP.
+  bool over_any_transport() const;
 };
 
 /// Throws std::runtime_error if `path` cannot be read or understood.

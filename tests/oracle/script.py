@@ -15,6 +15,11 @@ class Scenario:
         self.handlers = []  # (label, event, occurrence or None, actions)
         self.steps = []
 
+    def over_any_transport(self):
+        """Whether its connections may as well go over another transport than TCP."""
+        return any(words[0] in ("listen", "open") and "unix=" not in " ".join(words)
+                   for words in self.steps)
+
 
 def words_of(action):
     return action.split()

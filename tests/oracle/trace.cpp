@@ -9,24 +9,14 @@
 namespace weir::oracle {
 namespace {
 
-std::string kind_of(const std::error_code& code) {
-  static const std::pair<std::errc, const char*> kinds[] = {
-      {std::errc::connection_reset, "ConnectionResetError"},
-      {std::errc::connection_aborted, "ConnectionAbortedError"},
-      {std::errc::connection_refused, "ConnectionRefusedError"},
-      {std::errc::broken_pipe, "BrokenPipeError"},
-      {std::errc::timed_out, "TimeoutError"}};
-  for (const auto& [kind, name] : kinds) {
-    if (code == kind) return name;
-  }
-  return "OSError";
-}
-
-/// Bytes as text, repeated ones as x*1000.
+/// Bytes as text in one line, repeated ones as x*1000.
 std::string runs_of(std::string_view bytes) {
   constexpr std::size_t longest_text = 32;
-  if (bytes.size() <= longest_text) return std::string(bytes);
   std::string text;
+  if (bytes.size() <= longest_text) {
+    for (const char byte : bytes) text += byte == '\n' ? std::string("\\n") : std::string(1, byte);
+    return text;
+  }
   for (std::size_t begin = 0; begin < bytes.size();) {
     const std::size_t end = std::min(bytes.find_first_not_of(bytes[begin], begin), bytes.size());
     if (begin > 0) text += '+';
@@ -38,6 +28,25 @@ std::string runs_of(std::string_view bytes) {
 }
 
 }  // namespace
+
+std::string kind_of(const std::error_code& code) {
+  static const std::pair<std::errc, const char*> kinds[] = {
+      {std::errc::connection_reset, "ConnectionResetError"},
+      {std::errc::connection_aborted, "ConnectionAbortedError"},
+      {std::errc::connection_refused, "ConnectionRefusedError"},
+      {std::errc::broken_pipe, "BrokenPipeError"},
+      {std::errc::timed_out, "TimeoutError"},
+      {std::errc::no_such_file_or_directory, "FileNotFoundError"},
+      {std::errc::permission_denied, "PermissionError"},
+      {std::errc::no_such_process, "ProcessLookupError"},
+      {std::errc::address_in_use, "AddressInUse"},  // from here on not Python's names
+      {std::errc::destination_address_required, "DestinationRequired"},
+      {std::errc::message_size, "MessageTooLong"}};
+  for (const auto& [kind, name] : kinds) {
+    if (code == kind) return name;
+  }
+  return "OSError";
+}
 
 std::exception_ptr make_error(std::string_view kind) {
   if (kind == "UserError") return std::make_exception_ptr(UserError());
@@ -60,6 +69,8 @@ std::string kind_of(const std::exception_ptr& exception) {
     return "InvalidStateError";
   } catch (const WrongStateError&) {
     return "RuntimeError";
+  } catch (const UnsupportedOperationError&) {
+    return "NotImplementedError";
   } catch (const std::invalid_argument&) {
     return "ValueError";
   } catch (const std::system_error& error) {

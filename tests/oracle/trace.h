@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,7 @@ std::exception_ptr make_error(std::string_view kind);
 
 /// The kind of an exception under Python's name; "none" for a null pointer.
 std::string kind_of(const std::exception_ptr& exception);
+std::string kind_of(const std::error_code& code);
 
 inline std::string shown(bool value) { return value ? "true" : "false"; }
 

@@ -1,21 +1,27 @@
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include "protocols.h"
 #include "runner.h"
+#include "signal_names.h"
 
 // What the actors of a scenario can do.
 namespace weir::oracle {
 namespace {
 
-[[noreturn]] void unknown(const Words& words) {
-  std::string text = "no such verb:";
-  for (const std::string& word : words) text += ' ' + word;
-  throw std::logic_error(text);
+std::chrono::duration<double, std::milli> milliseconds_of(const std::string& word) {
+  return std::chrono::duration<double, std::milli>(std::stod(word));
+}
+
+}  // namespace
+
+void unknown_verb(const Words& words) {
+  throw std::runtime_error("no such verb: " + text_of(words, 0));
 }
 
 std::string text_of(const Words& words, std::size_t first) {
@@ -23,12 +29,6 @@ std::string text_of(const Words& words, std::size_t first) {
   for (std::size_t i = first; i < words.size(); ++i) text += (i > first ? " " : "") + words[i];
   return text;
 }
-
-std::chrono::duration<double, std::milli> milliseconds_of(const std::string& word) {
-  return std::chrono::duration<double, std::milli>(std::stod(word));
-}
-
-}  // namespace
 
 // --- Connections
 // ------------------------------------------------------------------------------------
@@ -47,14 +47,17 @@ void Runner::connection_verb(End& end, const Words& words) {
   if (verb == "abort") return transport.abort();
   if (verb == "pause_reading") return transport.pause_reading();
   if (verb == "resume_reading") return transport.resume_reading();
-  if (verb == "set_write_buffer_limits") return set_limits(end, words);
+  if (verb == "set_write_buffer_limits") {
+    return transport.set_write_buffer_limits(limits_of(words, transport.get_write_buffer_size()));
+  }
   if (verb == "set_protocol") {
     return transport.set_protocol(make_protocol(end, words.at(1)));
   }
   if (verb == "cancel_connect") return end.cancel_connect();
   if (verb == "clog") return clog(end);
   if (verb == "print") return print_connection(end, words);
-  if (verb != "buffer") unknown(words);
+  if (sendfile_verb(end, words)) return;
+  if (verb != "buffer") unknown_verb(words);
   end.buffer_size = std::stoul(words.at(1));
 }
 
@@ -73,15 +76,15 @@ void Runner::writelines(End& end, const Words& words) {
   for (const std::string& text : texts) end.sent += text;
 }
 
-void Runner::set_limits(End& end, const Words& words) {
+WriteBufferLimits limits_of(const Words& words, std::size_t size) {
   WriteBufferLimits limits;
   for (std::size_t i = 1; i < words.size(); ++i) {
     const std::size_t equals = words[i].find('=');
     const std::string value = words[i].substr(equals + 1);
-    const std::size_t base = value[0] == '+' ? end.transport.get_write_buffer_size() : 0;
+    const std::size_t base = value[0] == '+' ? size : 0;
     (words[i].substr(0, equals) == "high" ? limits.high : limits.low) = base + std::stoul(value);
   }
-  end.transport.set_write_buffer_limits(limits);
+  return limits;
 }
 
 void Runner::clog(End& end) {
@@ -94,6 +97,7 @@ void Runner::clog(End& end) {
 }
 
 bool Runner::got_all(const End& end) const {
+  if (end.name == "reader") return end.received == ends_.at("writer")->sent;
   const std::string peer = end.name.starts_with("client") ? "server" : "client";
   return end.received == ends_.at(peer + end.name.substr(peer.size()))->sent;
 }
@@ -125,7 +129,7 @@ void Runner::print_connection(End& end, const Words& words) {
   } else if (what == "got_all") {
     value = shown(got_all(end));
   } else {
-    unknown(words);
+    unknown_verb(words);
   }
   trace_.add(end.name, text_of(words, 0) + ' ' + value);
 }
@@ -142,7 +146,7 @@ void Runner::listener_verb(const Words& words) {
   if (verb == "wait_closed") return wait_for(words.at(1), server_.wait_closed());
   if (verb == "serve_forever") return wait_for(words.at(1), server_.serve_forever());
   if (verb == "cancel") return void(waiters_.at(words.at(1)).cancel());
-  if (verb != "print") unknown(words);
+  if (verb != "print") unknown_verb(words);
   const std::string value = words.at(1) == "is_serving" ? shown(server_.is_serving())
                                                         : std::to_string(server_.sockets().size());
   trace_.add("listener", "print " + words[1] + ' ' + value);
@@ -172,10 +176,18 @@ void Runner::loop_verb(const Words& words) {
   if (verb == "stop") return loop_->stop();
   if (verb == "close") return loop_->close();
   if (verb == "run") return loop_->run_forever();
+  if (verb == "kill") return void(::kill(::getpid(), signal_named(words.at(1))));
+  if (verb == "add_signal_handler") {
+    return loop_->add_signal_handler(signal_named(words.at(1)), callback(words.at(2)));
+  }
+  if (verb == "remove_signal_handler") {
+    const bool removed = loop_->remove_signal_handler(signal_named(words.at(1)));
+    return trace_.add("loop", verb + ' ' + shown(removed));
+  }
   if (verb == "handler") return void(handler_broken_ = words.at(1) == "broken");
   if (verb == "report") return loop_->call_exception_handler({.message = text_of(words, 1)});
   if (verb == "print") return print_loop(words);
-  if (descriptor_verb(words)) return;
+  if (operation_verb(words) || descriptor_verb(words)) return;
   const std::string& name = words.at(1);
   if (verb == "call_soon") {
     handles_[name] = loop_->call_soon(callback(name));
@@ -190,15 +202,15 @@ void Runner::loop_verb(const Words& words) {
   } else if (verb == "cancel") {
     std::visit([](auto& handle) { handle.cancel(); }, handles_.at(name));
   } else {
-    unknown(words);
+    unknown_verb(words);
   }
 }
 
 /// False if `words` are about something else.
 bool Runner::descriptor_verb(const Words& words) {
   const std::string& verb = words[0];
-  if (words.size() < 2 || !sockets_.contains(words[1])) return false;
-  int& end = sockets_.at(words[1]);
+  if (words.size() < 2 || !files_.has_descriptor(words[1])) return false;
+  const int end = files_.descriptor(words[1]);
   if (verb == "add_reader") {
     loop_->add_reader(end, callback(words.at(2)));
   } else if (verb == "add_writer") {
@@ -208,16 +220,18 @@ bool Runner::descriptor_verb(const Words& words) {
   } else if (verb == "remove_writer") {
     trace_.add("loop", verb + ' ' + shown(loop_->remove_writer(end)));
   } else if (verb == "send") {
-    if (::send(end, words.at(2).data(), words[2].size(), 0) < 0) throw std::logic_error("send");
+    if (::write(end, words.at(2).data(), words[2].size()) < 0) {
+      throw std::system_error(errno, std::generic_category(), "write");
+    }
   } else if (verb == "recv") {
     char bytes[65536];
-    const ssize_t size = ::recv(end, bytes, sizeof bytes, 0);
+    const ssize_t size = ::read(end, bytes, sizeof bytes);
     const std::string text(bytes, size > 0 ? static_cast<std::size_t>(size) : 0);
     trace_.add("loop", text.empty() ? "recv" : "recv " + text);
   } else if (verb == "shut") {
-    ::close(std::exchange(end, -1));
+    files_.shut(words[1]);
   } else {
-    unknown(words);
+    unknown_verb(words);
   }
   return true;
 }
@@ -256,7 +270,7 @@ void Runner::future_verb(const std::string& name, const Words& words) {
   } else if (verb == "drop") {
     future = {};
   } else {
-    unknown(words);
+    unknown_verb(words);
   }
 }
 

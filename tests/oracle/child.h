@@ -1,0 +1,37 @@
+#pragma once
+
+#include <weir/subprocess.h>
+
+#include <array>
+#include <span>
+#include <string>
+
+#include "actor.h"
+#include "runner.h"
+
+namespace weir::oracle {
+
+/// A child process. What each pipe tells is traced apart, as NAME.FD, the exit as NAME.exit, and the
+/// end of spawning as NAME.start: how these are ordered is nobody's contract. [P8]
+class Child final : public Actor {
+ public:
+  Child(Runner& runner, const std::string& name);
+
+  /// `spawn NAME` or `shell NAME`, then [stdin=...] [stdout=...] [stderr=...] [cwd=DIRECTORY]
+  /// [env=NAME=VALUE] COMMAND...
+  void start(const Words& words);
+  void verb(const Words& words) override;
+
+ private:
+  class TellingProtocol;
+
+  void tell(const std::string& event, const std::string& detail = {}, const std::string& part = {});
+  Transport pipe(const std::string& number) const;
+  void print(const Words& words) const;
+
+  Runner& runner_;
+  SubprocessTransport transport_;
+  std::array<End, 3> pipes_;
+};
+
+}  // namespace weir::oracle
