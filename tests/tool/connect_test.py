@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """weir connect: standard input to a peer, the peer to standard output."""
 
+import contextlib
 import fcntl
 import http.server
 import os
+import pty
 import select
 import socket
 import struct
 import subprocess
+import termios
 import threading
 import unittest
 
@@ -155,7 +158,7 @@ class StandardStreams(ConnectTest):
         command = f"exec '{tool()}' connect tcp://127.0.0.1:{port} <&-"
         self.assertEqual(self.start("sh", "-c", command).finish(), (0, b"", ""))
 
-    def test_flags_of_shared_descriptors_stay_as_they_are(self):
+    def test_flags_of_shared_pipes_stay_as_they_are(self):
         reader, writer = os.pipe()
         out_reader, out_writer = os.pipe()
         for descriptor in reader, writer, out_reader, out_writer:
@@ -168,6 +171,63 @@ class StandardStreams(ConnectTest):
         after = [fcntl.fcntl(descriptor, fcntl.F_GETFL) for descriptor in (reader, out_writer)]
         self.assertEqual(after, before)
         self.assertIsNone(program.process.poll())
+
+    def test_flags_of_shared_sockets_are_restored_in_the_end(self):
+        with contextlib.ExitStack() as stack:
+            for one_socket in True, False:
+                ends = [socket.socketpair() for _ in range(1 if one_socket else 2)]
+                for end in ends:
+                    stack.enter_context(end[0])
+                    stack.enter_context(end[1])
+                program = self.connect(self.echo(), stdin=ends[0][1], stdout=ends[-1][1])
+                ends[0][0].sendall(b"ping")
+                ends[0][0].shutdown(socket.SHUT_WR)
+                self.assertEqual(receive_exactly(ends[-1][0], 4), b"ping")
+                self.assertEqual(program.process.wait(DEADLINE), 0)
+                for end in ends:
+                    self.assertEqual(fcntl.fcntl(end[1], fcntl.F_GETFL) & os.O_NONBLOCK, 0)
+
+    def test_a_terminal(self):
+        controller, terminal = pty.openpty()
+        self.addCleanup(os.close, controller)
+        attributes = termios.tcgetattr(terminal)
+        attributes[3] &= ~termios.ECHO
+        termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+        flags = fcntl.fcntl(terminal, fcntl.F_GETFL)
+        program = self.connect(self.echo(), stdin=terminal, stdout=terminal)
+        os.write(controller, b"typed\n\x04")  # with the end of what is typed
+        self.assertTrue(select.select([controller], [], [], DEADLINE)[0])
+        self.assertEqual(os.read(controller, 100), b"typed\r\n")
+        self.assertEqual(fcntl.fcntl(terminal, fcntl.F_GETFL), flags)
+        os.close(terminal)
+        self.assertEqual(program.process.wait(DEADLINE), 0)
+
+
+class EveryScheme(ProgramTest):
+    def test_sockets_and_commands(self):
+        data = os.urandom(MIB)
+        path = self.temporary_directory() / "input"
+        path.write_bytes(data)
+        urls = ["exec:cat"]
+        for url in self.socket_urls().values():
+            urls += self.serve_echo(urls=[url])[1]
+        for url in urls:
+            with self.subTest(url), path.open("rb") as file:
+                code, out, err = self.start(tool(), "connect", url, stdin=file).finish()
+                self.assertEqual((code, err), (0, ""))
+                self.assertTrue(out == data)
+
+    def test_commands_that_fail(self):
+        for command, message in (
+                ("exit 3", "the command 'exit 3' ended with exit code 3"),
+                ("kill -SEGV $$", "the command 'kill -SEGV $$' was killed: Segmentation fault")):
+            with self.subTest(command):
+                self.assertEqual(self.start(tool(), "connect", f"exec:{command}").finish(),
+                                 (1, b"", f"weir: {message}\n"))
+
+    def test_a_command_prints_its_errors_where_it_is_told(self):
+        self.assertEqual(self.start(tool(), "connect", "exec:echo out; echo err >&2").finish(),
+                         (0, b"out\n", "err\n"))
 
 
 class Failures(ConnectTest):

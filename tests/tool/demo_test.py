@@ -19,6 +19,7 @@ class Demo(ProgramTest):
         self.assertEqual((code, err), (0, ""))
         self.assertLess(time.monotonic() - began, 15)
         self.assertNotIn("\x1b", out)
+        self.check_transports(out, "TCP", "Unix socket", "UDP", "pipe", "subprocess")
         self.assertRegex(out, "100 clients in this process +[0-9,]+ messages")
         self.assertRegex(out, r"connections +message +in flight +requests/s")
         if shutil.which("nc") or shutil.which("socat"):
@@ -30,6 +31,8 @@ class Demo(ProgramTest):
         self.assertEqual((code, err), (0, ""))
         self.assertIn("No program outside can reach a simulated network", out)
         self.check_life(out)
+        self.check_transports(out, "TCP", "Unix socket", "UDP", "pipe")
+        self.assertIn("There is no program to start on a simulated network.", out)
         self.assertEqual(self.run_tool("demo", "--backend", "simulated")[1], out)
 
     def test_says_so_when_there_is_no_program_outside(self):
@@ -62,6 +65,11 @@ class Demo(ProgramTest):
         self.assertTrue(out.isascii())
         for line in out.splitlines():
             self.assertLess(len(line), 89, line)
+
+    def check_transports(self, out, *kinds):
+        """Each has a line, in this order, with what came out of it."""
+        found = re.findall(r'(?:✓|ok) (\S.*?) +"hello, weir" .* in [\d.]+ [um]?s\n', out)
+        self.assertEqual(found, list(kinds))
 
     def check_life(self, out):
         """The client's side of the picture has all callbacks, in asyncio's order."""

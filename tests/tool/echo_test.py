@@ -8,8 +8,8 @@ import subprocess
 import threading
 import unittest
 
-from programs import (DEADLINE, MIB, SIGINT, SIGTERM, ProgramTest, fill, port_of, receive_all,
-                      receive_exactly)
+from programs import (DEADLINE, MIB, SIGINT, SIGTERM, ProgramTest, exchange, fill, port_of,
+                      receive_all, receive_exactly, tool)
 
 
 class Serving(ProgramTest):
@@ -27,6 +27,35 @@ class Serving(ProgramTest):
             connection = self.client(port_of(url))
             connection.sendall(url.encode())
             self.assertEqual(receive_exactly(connection, len(url)), url.encode())
+
+    def test_serves_every_scheme_at_once(self):
+        kinds = [*self.socket_urls().values(), "udp://127.0.0.1:0"]
+        _, urls = self.serve_echo(urls=kinds)
+        self.assertEqual([url.partition(":")[0] for url in urls],
+                         [url.partition(":")[0] for url in kinds])
+        data = os.urandom(MIB)
+        for url in urls[:-1]:
+            with self.subTest(url):
+                self.assertTrue(exchange(self.client_of(url), data) == data)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(DEADLINE)
+            client.connect(("127.0.0.1", port_of(urls[-1])))
+            for datagram in b"one", b"", b"x" * 60000:
+                client.send(datagram)
+                self.assertEqual(client.recv(65536), datagram)
+
+    def test_serves_standard_input_and_output(self):
+        program = self.start(tool(), "echo", "stdio:", stdin=subprocess.PIPE)
+        program.process.stdin.write(b"hello")
+        self.assertEqual(program.finish(), (0, b"hello", ""))  # it ends with its input
+
+    def test_removes_the_path_of_its_socket(self):
+        path = self.temporary_directory() / "socket"
+        program, _ = self.serve_echo(urls=[f"unix:{path}"])
+        self.assertTrue(path.is_socket())
+        program.signal(SIGTERM)
+        self.assertEqual(program.finish()[0], 0)
+        self.assertFalse(path.exists())
 
     def test_serves_ipv6(self):
         try:
@@ -76,15 +105,13 @@ class Stopping(ProgramTest):
         program, [url] = self.serve_echo("--grace", "600")
         connection = self.connected_client(url)
         program.signal(SIGTERM)
-        self.wait_until_refused(url)
+        self.assertEqual(program.error_line(), "stopping: 1 connection is open, given 600 s to "
+                                               "finish; once more ends at once")
+        self.assertRaises(ConnectionRefusedError, self.client, port_of(url))
         connection.sendall(b"still here")
         self.assertEqual(receive_exactly(connection, 10), b"still here")
         connection.close()
-        code, _, errors = program.finish()
-        self.assertEqual(code, 0)
-        self.assertEqual(
-            errors,
-            "stopping: 1 connection is open, given 600 s to finish; once more ends at once\n")
+        self.assertEqual(program.finish()[::2], (0, ""))
 
     def test_closes_what_is_left_after_the_grace_period(self):
         program, [url] = self.serve_echo("--grace", "0.1")
@@ -103,7 +130,7 @@ class Stopping(ProgramTest):
         program, [url] = self.serve_echo("--grace", "600")
         self.connected_client(url)
         program.signal(SIGTERM)
-        self.wait_until_refused(url)
+        self.assertIn("stopping: ", program.error_line())
         program.signal(SIGTERM)
         self.assertEqual(program.finish()[0], 0)
 
@@ -113,13 +140,6 @@ class Stopping(ProgramTest):
         connection.sendall(b"hello")
         self.assertEqual(receive_exactly(connection, 5), b"hello")
         return connection
-
-    def wait_until_refused(self, url):
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port_of(url)), timeout=DEADLINE).close()
-            except ConnectionError:
-                return
 
 
 if __name__ == "__main__":

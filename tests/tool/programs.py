@@ -1,5 +1,6 @@
 """The programs under test, run so that none outlives its test and none is waited for in vain."""
 
+import itertools
 import os
 import pathlib
 import pty
@@ -12,6 +13,7 @@ import threading
 import time
 import unittest
 
+unique_numbers = itertools.count()
 DEADLINE = 60.0  # seconds; only ever reached by a failure
 
 
@@ -31,7 +33,7 @@ class Program:
 
     def __init__(self, *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=None):
         self.process = subprocess.Popen(
-            command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE,
+            command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, bufsize=0,
             env={**os.environ, **(env or {})})
         self.pid = self.process.pid
         self._buffer = b""
@@ -49,6 +51,25 @@ class Program:
             self._buffer += data
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line.decode()
+
+    def read(self, stream, size):
+        """`size` bytes of its output or its standard error, given as process.stdout or .stderr."""
+        data = b""
+        while len(data) < size:
+            if not select.select([stream], [], [], DEADLINE)[0]:
+                raise AssertionError(f"nothing more in time; so far: {data!r}")
+            piece = os.read(stream.fileno(), size - len(data))
+            if not piece:
+                raise AssertionError(f"ended after {data!r}")
+            data += piece
+        return data
+
+    def error_line(self):
+        """The next line of its standard error, without the newline."""
+        line = b""
+        while not line.endswith(b"\n"):
+            line += self.read(self.process.stderr, 1)
+        return line.decode()[:-1]
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -82,16 +103,41 @@ class ProgramTest(unittest.TestCase):
 
     def serve_echo(self, *options, urls=("tcp://127.0.0.1:0",)):
         """Starts `weir echo`; returns the program and its real URLs."""
-        program = self.start(tool(), "echo", *urls, *options)
-        listening = [program.line() for _ in urls]
+        return self.serve("echo", *urls, *options, sockets=len(urls))
+
+    def serve_relay(self, listen, target, *options):
+        """Starts `weir relay` on a socket; returns the program and its real URL."""
+        program, [url] = self.serve("relay", listen, target, *options)
+        return program, url
+
+    def serve(self, *arguments, sockets=1):
+        program = self.start(tool(), *arguments)
+        listening = [program.line() for _ in range(sockets)]
         for line in listening:
-            self.assertRegex(line, r"^listening on tcp://\S+:[1-9][0-9]*$")
+            self.assertRegex(line, r"^listening on ((tcp|udp)://\S+:[1-9][0-9]*|unix\S*:\S+)$")
         return program, [line.removeprefix("listening on ") for line in listening]
 
     def client(self, port, host="127.0.0.1"):
         connection = socket.create_connection((host, port), timeout=DEADLINE)
         self.addCleanup(connection.close)
         return connection
+
+    def client_of(self, url):
+        """A client of a tcp, unix or unix-abstract URL."""
+        scheme, _, rest = url.partition(":")
+        if scheme == "tcp":
+            return self.client(port_of(url), rest[2:].rpartition(":")[0].strip("[]"))
+        connection = socket.socket(socket.AF_UNIX)
+        self.addCleanup(connection.close)
+        connection.settimeout(DEADLINE)
+        connection.connect(rest if scheme == "unix" else "\0" + rest)
+        return connection
+
+    def socket_urls(self):
+        """Where one can listen on a stream, one URL of each kind."""
+        return {"tcp": "tcp://127.0.0.1:0",
+                "unix": f"unix:{self.temporary_directory() / 'socket'}",
+                "unix-abstract": f"unix-abstract:weir-test-{os.getpid()}-{next(unique_numbers)}"}
 
     def peer(self, serve):
         """A server for one connection, `serve(connection)` on a thread; returns its port."""
@@ -137,6 +183,27 @@ def receive_exactly(connection, size):
             raise AssertionError(f"ended after {len(data)} of {size} bytes")
         data += piece
     return data
+
+
+def exchange(connection, data):
+    """Sends all, ends that direction, and receives to the end."""
+    def send():
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    received = receive_all(connection)
+    sender.join(DEADLINE)
+    return received
+
+
+def resident_bytes(pid):
+    """How much memory a process has."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmRSS")
 
 
 def fill(connection, limit, patience=2.0):

@@ -9,12 +9,62 @@ from programs import ProgramTest
 
 PORT = "write tcp://[::1]:PORT"
 RANGE = "a port is a number from 1 to 65535"
+ECHO = "write tcp://HOST:PORT, udp://HOST:PORT, unix:/PATH, unix-abstract:NAME or stdio:"
+CONNECT = "write tcp://HOST:PORT, unix:/PATH, unix-abstract:NAME or exec:COMMAND"
+LISTEN = "write tcp://HOST:PORT, unix:/PATH, unix-abstract:NAME or stdio:"
+TARGET = "write tcp://HOST:PORT, unix:/PATH, unix-abstract:NAME, exec:COMMAND or stdio:"
+NO_STREAM = "datagrams are no stream, only echo and bench speak udp"
+TOO_LONG = "that of a socket has 107 at most, take a shorter one"
 
 # Arguments, and the whole message after "weir: ". The exit code is 2.
 WRONG = [
     ("echo", "URL is required; see weir echo --help"),
-    ("echo foo", "no scheme in 'foo'; write tcp://HOST:PORT"),
-    ("echo udp://h:1", "unknown scheme 'udp' in 'udp://h:1'; write tcp://HOST:PORT"),
+    ("echo foo", f"no scheme in 'foo'; {ECHO}"),
+    ("echo http://h:1", f"unknown scheme 'http' in 'http://h:1'; {ECHO}"),
+    ("echo exec:cat", f"scheme 'exec' in 'exec:cat'; a command cannot be listened on: {ECHO}"),
+    ("connect udp://h:1", f"scheme 'udp' in 'udp://h:1'; {NO_STREAM}: {CONNECT}"),
+    ("connect stdio:", "scheme 'stdio' in 'stdio:'; standard input and output are the other end "
+                       f"already: {CONNECT}"),
+    ("bench stdio:", "scheme 'stdio' in 'stdio:'; the report goes there: write tcp://HOST:PORT, "
+                     "udp://HOST:PORT, unix:/PATH, unix-abstract:NAME or exec:COMMAND"),
+    ("relay", "LISTEN is required; see weir relay --help"),
+    ("relay tcp://h:0", "TARGET is required; see weir relay --help"),
+    ("relay exec:cat tcp://h:1",
+     f"scheme 'exec' in 'exec:cat'; a command cannot be listened on: {LISTEN}"),
+    ("relay udp://h:1 tcp://h:1", f"scheme 'udp' in 'udp://h:1'; {NO_STREAM}: {LISTEN}"),
+    ("relay tcp://h:0 udp://h:1", f"scheme 'udp' in 'udp://h:1'; {NO_STREAM}: {TARGET}"),
+    ("relay tcp://h:0 tcp://h:0", "port 0 in 'tcp://h:0'; only a server can take a free port; name "
+                                  "the one to connect to"),
+    ("relay stdio: stdio:",
+     "stdio: twice; standard input and output are one end, give another one too"),
+    ("relay tcp://h:0 exec:cat --max-connections 0",
+     "--max-connections: '0' is not a number from 1 to 1000000; see weir relay --help"),
+    ("relay tcp://h:0 exec:cat --status maybe",
+     "--status: maybe not in {always,auto,never}; see weir relay --help"),
+    ("relay --backend simulated tcp://h:0 exec:cat",
+     "no simulated network for 'relay': nothing outside this process can reach it; use --backend "
+     "epoll, or try weir bench or weir demo on it"),
+    ("echo tcp:h:1", "no '//' after tcp: in 'tcp:h:1'; write tcp://HOST:PORT"),
+    ("echo udp:h:1", "no '//' after udp: in 'udp:h:1'; write udp://HOST:PORT"),
+    ("echo udp://h", "no port in 'udp://h'; add one: udp://h:8888"),
+    ("echo udp://::1:80",
+     "IPv6 address without brackets in 'udp://::1:80'; write udp://[::1]:PORT"),
+    ("bench udp://h:0", "port 0 in 'udp://h:0'; only a server can take a free port; name the one to "
+                        "connect to"),
+    ("bench udp://h:1 --size 7",
+     "a datagram of 7 bytes; give --size a number from 8 to 65507"),
+    ("bench udp://h:1 --size 64KiB",
+     "a datagram of 65536 bytes; give --size a number from 8 to 65507"),
+    ("bench exec:cat --backend simulated",
+     "no simulated network for 'bench exec:': nothing outside this process can reach it; use "
+     "--backend epoll, or try weir bench or weir demo on it"),
+    ("connect unix:", "no path in 'unix:'; add one: unix:/run/user/weir.sock"),
+    (f"connect unix:/{'x' * 107}", f"a path of 108 bytes in 'unix:/{'x' * 107}'; {TOO_LONG}"),
+    ("connect unix-abstract:", "no name in 'unix-abstract:'; add one: unix-abstract:weir"),
+    (f"connect unix-abstract:{'x' * 108}",
+     f"a name of 108 bytes in 'unix-abstract:{'x' * 108}'; {TOO_LONG}"),
+    ("connect exec:", "no command in 'exec:'; add one: exec:sort, or 'exec:sort -u'"),
+    ("echo stdio:x", "'x' after stdio: in 'stdio:x'; leave it out"),
     ("echo tcp://h", "no port in 'tcp://h'; add one: tcp://h:8888"),
     ("echo tcp://h:", "no port in 'tcp://h:'; add one after the ':', such as 8888"),
     ("echo tcp://h:65536", f"bad port '65536' in 'tcp://h:65536'; {RANGE}, or 0 for a free one"),
@@ -55,7 +105,7 @@ WRONG = [
     ("connect tcp://h:1 more", "The following argument was not expected: more; see weir connect "
                                "--help"),
     ("demo --fast", "The following argument was not expected: --fast; see weir demo --help"),
-    ("serve", "unknown subcommand 'serve'; there are echo, connect, bench and demo"),
+    ("serve", "unknown subcommand 'serve'; there are echo, connect, relay, bench and demo"),
     ("", "A subcommand is required; see weir --help"),
 ]
 
@@ -74,9 +124,10 @@ class CommandLine(ProgramTest):
     def test_help(self):
         code, out, err = self.run_tool("--help")
         self.assertEqual((code, err), (0, ""))
-        for word in "echo", "connect", "bench", "demo", "Examples:", "Exit codes:":
+        for word in ("echo", "connect", "relay", "bench", "demo", "udp://", "unix:", "unix-abstract:",
+                     "exec:", "stdio:", "Examples:", "Exit codes:"):
             self.assertIn(word, out)
-        for command in "echo", "connect", "bench":
+        for command in "echo", "connect", "relay", "bench":
             code, out, _ = self.run_tool(command, "--help")
             self.assertEqual(code, 0)
             self.assertIn(f"Example:\n  ", out)
@@ -110,6 +161,39 @@ class World(ProgramTest):
         _, [url] = self.serve_echo()
         self.check(f"cannot listen on {url}: Address already in use; stop what listens there, or "
                    "take a free port with :0", "echo", "tcp://127.0.0.1:0", url)
+
+    def test_unix_sockets(self):
+        directory = self.temporary_directory()
+        nowhere = f"unix:{directory / 'nowhere'}"
+        for command in "connect", "bench":
+            with self.subTest(command):
+                self.check(f"cannot connect to {nowhere}: No such file or directory; start a server "
+                           "there first", command, nowhere)
+        abstract = "unix-abstract:weir-test-nobody-listens"
+        self.check(f"cannot connect to {abstract}: Connection refused; start a server there first, "
+                   "e.g. weir echo", "connect", abstract)
+        _, [url] = self.serve_echo(urls=[f"unix:{directory / 'taken'}"])
+        self.check(f"cannot listen on {url}: Address already in use; stop what listens there, or "
+                   "take another path", "echo", url)
+        (directory / "file").write_text("not a socket")
+        file = f"unix:{directory / 'file'}"
+        self.check(f"cannot listen on {file}: Address already in use; stop what listens there, or "
+                   "take another path", "echo", file)
+        self.assertEqual((directory / "file").read_text(), "not a socket")
+        missing = f"unix:{directory}/no/where"
+        self.check(f"cannot listen on {missing}: No such file or directory; make its directory "
+                   "first", "echo", missing)
+
+    def test_udp_where_nobody_is(self):
+        taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        url = f"udp://127.0.0.1:{taken.getsockname()[1]}"
+        self.check(f"cannot listen on {url}: Address already in use; stop what listens there, or "
+                   "take a free port with :0", "echo", url)
+        taken.close()
+        self.check(f"cannot connect to {url}: Connection refused; start a server there first, e.g. "
+                   "weir echo", "bench", url)
 
     def test_unknown_host(self):
         for command in "connect", "echo", "bench":

@@ -11,6 +11,7 @@
 #include <optional>
 #include <system_error>
 
+#include "datagram_load.h"
 #include "echo_protocol.h"
 #include "errors.h"
 #include "load.h"
@@ -28,22 +29,34 @@ void allow_all_descriptors() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-weir::Server serve_echo(weir::EventLoop& loop, const Url& url, EchoCounts& counts) {
-  const auto factory = [&counts] { return std::make_unique<EchoProtocol>(counts); };
-  try {
-    return loop.run_until_complete(weir::create_server(loop, factory, url.host, url.port));
-  } catch (const std::system_error& error) {
-    throw cannot_listen(url, error);
+/// Serves the URL in this process. Throws UsageError and RunError.
+void serve_here(weir::EventLoop& loop, const Url& url, Conversations& conversations) {
+  if (is<ExecUrl>(url)) throw needs_real_network("bench exec:");
+  if (const auto* udp = std::get_if<UdpUrl>(&url)) {
+    echo_datagrams(loop, *udp);
+  } else {
+    serve_echo(loop, url, conversations);
   }
 }
 
+void check_datagram_size(const LoadOptions& options) {
+  if (options.message_bytes >= least_datagram_bytes &&
+      options.message_bytes <= most_datagram_bytes) {
+    return;
+  }
+  throw UsageError(fmt::format("a datagram of {} bytes; give --size a number from {} to {}",
+                               options.message_bytes, least_datagram_bytes, most_datagram_bytes));
+}
+
 LoadOptions load_options(const BenchCommand& command) {
-  return {.url = parse_url(command.url, PortRule::must_be_given),
-          .connections = command.connections,
-          .message_bytes = command.message_bytes,
-          .pipeline = command.pipeline,
-          .duration = std::chrono::duration_cast<std::chrono::nanoseconds>(
-              std::chrono::duration<double>(command.seconds))};
+  LoadOptions options{.url = parse_url(command.url, UrlRole::bench),
+                      .connections = command.connections,
+                      .message_bytes = command.message_bytes,
+                      .pipeline = command.pipeline,
+                      .duration = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                          std::chrono::duration<double>(command.seconds))};
+  if (is<UdpUrl>(options.url)) check_datagram_size(options);
+  return options;
 }
 
 /// Opens the file at once: a path that cannot be written should not cost a measurement.
@@ -68,7 +81,7 @@ LoadProgress live_progress(const LoadOptions& options, const Terminal& terminal)
 
 void print_title(const LoadOptions& options, weir::BackendKind backend) {
   const bool simulated = backend == weir::BackendKind::simulated;
-  fmt::print("{}: {} {} x {}, {} in flight on each, {:g} s{}, {}\n\n", options.url.to_string(),
+  fmt::print("{}: {} {} x {}, {} in flight on each, {:g} s{}, {}\n\n", to_string(options.url),
              options.connections, options.connections == 1 ? "connection" : "connections",
              format_bytes(options.message_bytes), options.pipeline,
              std::chrono::duration<double>(options.duration).count(),
@@ -84,9 +97,9 @@ int run_bench(const BenchCommand& command) {
   allow_all_descriptors();
 
   const Terminal terminal;
-  EchoCounts counts;
+  Conversations conversations;
   weir::EventLoop loop({.backend = command.backend});
-  if (loop.backend() == weir::BackendKind::simulated) serve_echo(loop, options.url, counts);
+  if (loop.backend() == weir::BackendKind::simulated) serve_here(loop, options.url, conversations);
   print_title(options, loop.backend());
   const LoadResult result = run_load(loop, options, live_progress(options, terminal));
 
@@ -95,7 +108,7 @@ int run_bench(const BenchCommand& command) {
   if (json) *json << load_json(options, result, weir::to_string(loop.backend())) << std::flush;
   if (!result.error.empty()) {
     throw RunError(fmt::format("wrong echo from {}: {}; the server has to send back every byte",
-                               options.url.to_string(), result.error));
+                               to_string(options.url), result.error));
   }
   return exit_ok;
 }

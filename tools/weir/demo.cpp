@@ -1,6 +1,7 @@
 #include "demo.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <chrono>
@@ -13,11 +14,13 @@
 #include <utility>
 #include <vector>
 
+#include "demo_transports.h"
 #include "echo_protocol.h"
 #include "errors.h"
 #include "load.h"
 #include "outside_program.h"
 #include "sequence_diagram.h"
+#include "stream.h"
 #include "terminal.h"
 #include "url.h"
 
@@ -30,15 +33,17 @@ constexpr std::string_view greeting = "hello, weir\n";
 /// Writing stops when the transport says so; this only ends it should that never come.
 constexpr std::size_t most_written = std::size_t{64} * 1024 * 1024;
 
+Url any_port() { return TcpUrl{{"127.0.0.1", 0}}; }
+
 // --- One connection, told by both of its sides ---------------------------------------------------
 
 /// Echoes the greeting; counts what comes after it, and sends the sum when the client has ended.
-class ToldServer : public weir::Protocol {
+class ToldServer : public StreamProtocol {
  public:
   explicit ToldServer(Recording& recording) : recording_(recording) {}
 
-  void connection_made(weir::Transport transport) override {
-    transport_ = transport;
+  void stream_made(Stream stream) override {
+    stream_ = std::move(stream);
     recording_.callback(Side::server, "connection_made");
   }
 
@@ -46,7 +51,7 @@ class ToldServer : public weir::Protocol {
     recording_.callback(Side::server, "data_received", data.size());
     if (received_ < greeting.size()) {
       recording_.call(Side::server, "write", data.size());
-      transport_.write(data);
+      stream_.write(data);
     }
     received_ += data.size();
   }
@@ -55,7 +60,7 @@ class ToldServer : public weir::Protocol {
     recording_.callback(Side::server, "eof_received");
     const std::string sum = fmt::format("{} bytes came\n", format_count(received_));
     recording_.call(Side::server, "write", sum.size());
-    transport_.write(sum);
+    stream_.write(weir::as_bytes(sum));
     recording_.call(Side::server, "close");
     return false;  // false closes, after what was written has been sent
   }
@@ -66,18 +71,18 @@ class ToldServer : public weir::Protocol {
 
  private:
   Recording& recording_;
-  weir::Transport transport_;
+  Stream stream_;
   std::uint64_t received_ = 0;
 };
 
 /// Greets; then writes until it is told to pause, and ends when it is told to resume.
-class ToldClient : public weir::Protocol {
+class ToldClient : public StreamProtocol {
  public:
   ToldClient(Recording& recording, weir::Future<> done)
       : recording_(recording), done_(std::move(done)) {}
 
-  void connection_made(weir::Transport transport) override {
-    transport_ = transport;
+  void stream_made(Stream stream) override {
+    stream_ = std::move(stream);
     recording_.callback(Side::client, "connection_made");
     write(std::string(greeting));
   }
@@ -95,7 +100,7 @@ class ToldClient : public weir::Protocol {
   void resume_writing() override {
     recording_.callback(Side::client, "resume_writing");
     recording_.call(Side::client, "write_eof");
-    transport_.write_eof();
+    stream_.write_eof();
   }
 
   bool eof_received() override {
@@ -111,18 +116,18 @@ class ToldClient : public weir::Protocol {
  private:
   void write(const std::string& text) {
     recording_.call(Side::client, "write", text.size());
-    transport_.write(text);
+    stream_.write(weir::as_bytes(text));
   }
 
   void write_until_paused() {
     const std::string block(std::size_t{256} * 1024, '.');
     for (std::size_t size = 0; !paused_ && size < most_written; size += block.size()) write(block);
-    if (!paused_) transport_.write_eof();
+    if (!paused_) stream_.write_eof();
   }
 
   Recording& recording_;
   weir::Future<> done_;
-  weir::Transport transport_;
+  Stream stream_;
   bool flooded_ = false;
   bool paused_ = false;
 };
@@ -136,6 +141,7 @@ class Demo {
   void run() {
     title();
     one_connection();
+    every_transport();
     echo_for_everybody();
     numbers();
     where_to_go();
@@ -149,23 +155,22 @@ class Demo {
   std::string dim(std::string_view text) const { return terminal_.styled(Style::dim, text); }
 
   void one_connection();
+  void every_transport();
   void echo_for_everybody();
   void many_clients();
   void outside_clients();
-  bool outside_client(std::string_view name, const std::vector<std::string>& arguments);
+  bool outside_client(const std::vector<std::string>& command);
   void numbers();
   void where_to_go() const;
 
-  template <class Factory>
-  weir::Server serve(Factory factory);
   LoadResult load(std::size_t connections, std::size_t bytes, std::size_t pipeline,
                   std::chrono::nanoseconds duration);
   bool simulated() const { return loop_.backend() == weir::BackendKind::simulated; }
 
   Terminal terminal_;
-  EchoCounts counts_;
+  Conversations conversations_;
   weir::EventLoop loop_;
-  Url echo_;  // where the echo server listens
+  Url echo_ = any_port();  // where the echo server listens
 };
 
 void Demo::title() const {
@@ -189,31 +194,16 @@ void Demo::passed(std::string_view what, std::string_view details) const {
                    details));
 }
 
-template <class Factory>
-weir::Server Demo::serve(Factory factory) {
-  const Url any_port{"127.0.0.1", 0};
-  try {
-    return loop_.run_until_complete(
-        weir::create_server(loop_, std::move(factory), any_port.host, any_port.port));
-  } catch (const std::system_error& error) {
-    throw cannot_listen(any_port, error);
-  }
-}
-
 Url first_url(const weir::Server& server) { return url_of(server.sockets().front().sockname); }
 
 void Demo::one_connection() {
   heading("One connection, callback by callback");
   Recording recording(loop_);
-  const weir::Server server = serve([&] { return std::make_unique<ToldServer>(recording); });
-  const Url url = first_url(server);
+  const weir::Server server =
+      listen(loop_, any_port(), [&] { return std::make_shared<ToldServer>(recording); });
   const weir::Future<> done = loop_.create_future();
-  try {
-    loop_.run_until_complete(weir::create_connection(
-        loop_, [&] { return std::make_unique<ToldClient>(recording, done); }, url.host, url.port));
-  } catch (const std::system_error& error) {
-    throw cannot_connect(url, error);
-  }
+  loop_.run_until_complete(
+      open_stream(loop_, first_url(server), std::make_shared<ToldClient>(recording, done)));
   loop_.run_until_complete(done);
   server.close();
   loop_.run_until_complete(server.wait_closed());
@@ -222,11 +212,20 @@ void Demo::one_connection() {
   line(dim("resume_writing when to go on. write_eof ends one direction; the answer still comes."));
 }
 
+void Demo::every_transport() {
+  heading("Every transport, once");
+  show_transports(loop_, [this](std::string_view kind, std::string_view details) {
+    line(fmt::format("{} {:<12} {}", terminal_.styled(Style::green, terminal_.pick("✓", "ok")),
+                     kind, details));
+  });
+  if (simulated()) line(dim("There is no program to start on a simulated network."));
+}
+
 void Demo::echo_for_everybody() {
   heading("An echo server and its clients");
-  const weir::Server server = serve([this] { return std::make_unique<EchoProtocol>(counts_); });
+  const weir::Server server = serve_echo(loop_, any_port(), conversations_);
   echo_ = first_url(server);
-  line(fmt::format("listening on {}", terminal_.styled(Style::bold, echo_.to_string())));
+  line(fmt::format("listening on {}", terminal_.styled(Style::bold, to_string(echo_))));
   many_clients();
   if (simulated()) {
     line(dim("No program outside can reach a simulated network: --backend epoll shows one."));
@@ -243,7 +242,7 @@ LoadResult Demo::load(std::size_t connections, std::size_t bytes, std::size_t pi
                                        .pipeline = pipeline,
                                        .duration = duration});
   if (!result.error.empty()) {
-    throw RunError(fmt::format("wrong echo from {}: {}; this is a bug in weir", echo_.to_string(),
+    throw RunError(fmt::format("wrong echo from {}: {}; this is a bug in weir", to_string(echo_),
                                result.error));
   }
   return result;
@@ -257,9 +256,9 @@ void Demo::many_clients() {
 }
 
 void Demo::outside_clients() {
-  const std::string port = std::to_string(echo_.port);
-  const bool told = outside_client("nc", {"-N", echo_.host, port}) ||
-                    outside_client("socat", {"-", fmt::format("TCP:{}:{}", echo_.host, port)});
+  const auto& [host, port] = static_cast<const HostAndPort&>(std::get<TcpUrl>(echo_));
+  const bool told = outside_client({"nc", "-N", host, std::to_string(port)}) ||
+                    outside_client({"socat", "-", fmt::format("TCP:{}:{}", host, port)});
   if (!told) {
     line(
         fmt::format("{} neither nc -N (netcat-openbsd) nor socat is installed: no client from "
@@ -269,18 +268,10 @@ void Demo::outside_clients() {
 }
 
 /// False if the program is not there, or is another one of the same name.
-bool Demo::outside_client(std::string_view name, const std::vector<std::string>& arguments) {
-  const std::optional<std::string> path = find_program(name);
-  if (!path) return false;
-  std::vector<std::string> command{*path};
-  std::string shown(name);
-  for (const std::string& argument : arguments) {
-    command.push_back(argument);
-    shown += " " + argument;
-  }
-  const ProgramResult result = run_program(loop_, command, greeting, 5s);
-  if (!result.succeeded || result.output != greeting) return false;
-  passed(shown,
+bool Demo::outside_client(const std::vector<std::string>& command) {
+  const auto result = run_program(loop_, command, greeting, 5s);
+  if (!result || !result->succeeded || result->output != greeting) return false;
+  passed(fmt::format("{}", fmt::join(command, " ")),
          fmt::format("another program: \"{}\" came back", greeting.substr(0, greeting.size() - 1)));
   return true;
 }
@@ -311,6 +302,7 @@ void Demo::where_to_go() const {
   line("weir echo tcp://127.0.0.1:8888                       " + dim("an echo server"));
   line("weir connect tcp://127.0.0.1:8888                    " + dim("talk to it"));
   line("weir bench tcp://127.0.0.1:8888 --connections 100    " + dim("load it, check every byte"));
+  line("weir relay unix:/tmp/echo tcp://127.0.0.1:8888       " + dim("lead another way to it"));
 }
 
 }  // namespace

@@ -1,37 +1,55 @@
-// The server side of an echo connection, for everything here that serves one.
+// The server side of an echo, for everything here that serves one.
 #pragma once
 
 #include <weir/weir.h>
-#include <cstdint>
 #include <span>
+#include <utility>
+
+#include "conversations.h"
+#include "stream.h"
+#include "url.h"
 
 namespace weir_tool {
 
-/// How many connections an echo server has, and had.
-struct EchoCounts {
-  std::uint64_t open = 0;
-  std::uint64_t total = 0;
+/// Sends back what it receives, and receives no faster than it can send.
+class EchoProtocol : public StreamProtocol, public Conversation {
+ public:
+  /// Belongs to `conversations` while it is open.
+  explicit EchoProtocol(Conversations& conversations) : conversations_(conversations) {}
+
+  void stream_made(Stream stream) override {
+    stream_ = std::move(stream);
+    conversations_.began(*this);
+  }
+  void connection_lost(const weir::CloseReason&) override { conversations_.ended(*this); }
+  void data_received(std::span<const std::byte> data) override { stream_.write(data); }
+  void pause_writing() override { stream_.pause_reading(); }
+  void resume_writing() override { stream_.resume_reading(); }
+
+  void close() override { stream_.close(); }
+  void abort() override { stream_.abort(); }
+
+ private:
+  Conversations& conversations_;
+  Stream stream_;
 };
 
-/// Sends back what it receives, and receives no faster than it can send.
-class EchoProtocol : public weir::Protocol {
+/// Sends each datagram back to where it came from, and takes no more of them while those wait.
+class DatagramEchoProtocol : public weir::DatagramProtocol {
  public:
-  /// Keeps `counts` up to date; they must outlive the connection.
-  explicit EchoProtocol(EchoCounts& counts) : counts_(counts) {}
-
-  void connection_made(weir::Transport transport) override {
-    transport_ = transport;
-    ++counts_.open;
-    ++counts_.total;
+  void connection_made(weir::DatagramTransport transport) override { transport_ = transport; }
+  void datagram_received(std::span<const std::byte> data, const weir::Address& sender) override {
+    transport_.sendto(data, sender);
   }
-  void connection_lost(const weir::CloseReason&) override { --counts_.open; }
-  void data_received(std::span<const std::byte> data) override { transport_.write(data); }
   void pause_writing() override { transport_.pause_reading(); }
   void resume_writing() override { transport_.resume_reading(); }
 
  private:
-  EchoCounts& counts_;
-  weir::Transport transport_;
+  weir::DatagramTransport transport_;
 };
+
+/// Echoes on a socket that is listened on, or on one for datagrams. Both throw RunError.
+weir::Server serve_echo(weir::EventLoop& loop, const Url& url, Conversations& conversations);
+weir::DatagramTransport echo_datagrams(weir::EventLoop& loop, const UdpUrl& url);
 
 }  // namespace weir_tool

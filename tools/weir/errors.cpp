@@ -11,25 +11,45 @@ bool is_resolver_error(const std::error_code& code) {
   return code.category() == weir::resolver_category();
 }
 
-RunError cannot_resolve(const Url& url, const std::error_code& code) {
-  return RunError(fmt::format("cannot find host '{}': {}; check the spelling, or write its address",
-                              url.host, code.message()));
+/// The host of a URL that has one, without the scheme and the port.
+std::string host_of(const Url& url) {
+  if (const auto* tcp = std::get_if<TcpUrl>(&url)) return tcp->host;
+  if (const auto* udp = std::get_if<UdpUrl>(&url)) return udp->host;
+  return to_string(url);
 }
 
-std::string_view connect_advice(const std::error_code& code) {
+RunError cannot_resolve(const Url& url, const std::error_code& code) {
+  return RunError(fmt::format("cannot find host '{}': {}; check the spelling, or write its address",
+                              host_of(url), code.message()));
+}
+
+std::string_view connect_advice(const Url& url, const std::error_code& code) {
+  if (is<ExecUrl>(url)) return "check the limits of processes and descriptors (ulimit -a)";
   if (code == std::errc::connection_refused) return "start a server there first, e.g. weir echo";
+  if (code == std::errc::too_many_files_open) return "raise the limit (ulimit -n)";
+  if (code == std::errc::permission_denied) return "its owner has to let you in";
+  if (is<UnixUrl>(url)) {
+    if (code == std::errc::no_such_file_or_directory) return "start a server there first";
+    if (code == std::errc::resource_unavailable_try_again) return "its server is busy, try again";
+    return "try another path";
+  }
   if (code == std::errc::timed_out) return "is the host up, and does a firewall let you through?";
   if (code == std::errc::network_unreachable || code == std::errc::host_unreachable) {
     return "this machine has no way to that address; try another one";
   }
-  if (code == std::errc::too_many_files_open) return "raise the limit (ulimit -n)";
   if (code == std::errc::address_not_available) {
     return "it is not an address to connect to, or this machine has no free port left";
   }
   return "try another host or port";
 }
 
-std::string_view listen_advice(const std::error_code& code) {
+std::string_view listen_advice(const Url& url, const std::error_code& code) {
+  if (is<UnixUrl>(url)) {
+    if (code == std::errc::address_in_use) return "stop what listens there, or take another path";
+    if (code == std::errc::permission_denied) return "take a directory of yours";
+    if (code == std::errc::no_such_file_or_directory) return "make its directory first";
+    return "try another path";
+  }
   if (code == std::errc::address_in_use)
     return "stop what listens there, or take a free port with :0";
   if (code == std::errc::permission_denied) return "ports under 1024 are root's; take a higher one";
@@ -48,16 +68,24 @@ UsageError needs_real_network(std::string_view command) {
                   command));
 }
 
-RunError cannot_connect(const Url& url, const std::system_error& error) {
-  if (is_resolver_error(error.code())) return cannot_resolve(url, error.code());
-  return RunError(fmt::format("cannot connect to {}: {}; {}", url.to_string(),
-                              error.code().message(), connect_advice(error.code())));
+std::exception_ptr cannot_connect(const Url& url, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::system_error& failure) {
+    const std::error_code code = failure.code();
+    if (is_resolver_error(code)) return std::make_exception_ptr(cannot_resolve(url, code));
+    return std::make_exception_ptr(
+        RunError(fmt::format("cannot connect to {}: {}; {}", to_string(url), code.message(),
+                             connect_advice(url, code))));
+  } catch (...) {
+    return error;
+  }
 }
 
 RunError cannot_listen(const Url& url, const std::system_error& error) {
   if (is_resolver_error(error.code())) return cannot_resolve(url, error.code());
-  return RunError(fmt::format("cannot listen on {}: {}; {}", url.to_string(),
-                              error.code().message(), listen_advice(error.code())));
+  return RunError(fmt::format("cannot listen on {}: {}; {}", to_string(url), error.code().message(),
+                              listen_advice(url, error.code())));
 }
 
 }  // namespace weir_tool

@@ -1,6 +1,7 @@
 // What goes wrong, in one line that says what, where, and what would work.
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -28,8 +29,9 @@ class RunError : public std::runtime_error {
 /// `command` cannot work on the simulated network, which ends with the process.
 UsageError needs_real_network(std::string_view command);
 
-/// Why connecting to `url` failed, and what would work.
-RunError cannot_connect(const Url& url, const std::system_error& error);
+/// Why connecting to `url` failed, and what would work. Errors that are none of the system's are
+/// passed on as they are.
+std::exception_ptr cannot_connect(const Url& url, const std::exception_ptr& error);
 
 /// Why listening at `url` failed, and what would work.
 RunError cannot_listen(const Url& url, const std::system_error& error);

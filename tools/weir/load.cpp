@@ -10,8 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "errors.h"
+#include "datagram_load.h"
 #include "pattern.h"
+#include "stream.h"
 #include "terminal.h"
 
 namespace weir_tool {
@@ -83,7 +84,7 @@ class Load {
 };
 
 /// One connection: keeps `pipeline` messages on their way, and checks what comes back.
-class Load::Client : public weir::Protocol {
+class Load::Client : public StreamProtocol {
  public:
   Client(Load& load, std::size_t number)
       : load_(load), number_(number), first_byte_(number * std::uint64_t{7919}) {}
@@ -92,14 +93,14 @@ class Load::Client : public weir::Protocol {
   void stop_sending() {
     if (sent_at_.empty()) load_.drained();
   }
-  void close() const { transport_.close(); }
-  void abort() const { transport_.abort(); }
+  void close() const { stream_.close(); }
+  void abort() const { stream_.abort(); }
   std::uint64_t missing() const { return sent_ - received_; }
 
-  void connection_made(weir::Transport transport) override {
-    transport_ = transport;
+  void stream_made(Stream stream) override {
+    stream_ = std::move(stream);
     load_.connection_began();
-    if (load_.closing()) transport_.abort();
+    if (load_.closing()) stream_.abort();
   }
 
   void data_received(std::span<const std::byte> data) override {
@@ -162,14 +163,14 @@ class Load::Client : public weir::Protocol {
       const std::size_t count = std::min(load_.options().pipeline - sent_at_.size(), most);
       sent_at_.insert(sent_at_.end(), count, load_.now());
       sent_ += count * size;
-      transport_.write(load_.pattern().at(first_byte_ + sent_ - count * size, count * size));
+      stream_.write(load_.pattern().at(first_byte_ + sent_ - count * size, count * size));
     }
   }
 
   Load& load_;
   std::size_t number_;
   std::uint64_t first_byte_;  // where in the pattern this connection begins
-  weir::Transport transport_;
+  Stream stream_;
   std::deque<TimePoint> sent_at_;  // of the messages on their way
   std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
@@ -194,19 +195,18 @@ void Load::connect_all() {
 }
 
 void Load::connect(std::size_t how_many) {
-  std::vector<weir::Future<weir::Connection<Client>>> attempts;
+  std::vector<weir::Future<>> attempts;
   for (std::size_t index = 0; index < how_many; ++index) {
     auto client = std::make_shared<Client>(*this, clients_.size());
     clients_.push_back(client);
-    attempts.push_back(weir::create_connection(
-        loop_, [client] { return client; }, options_.url.host, options_.url.port));
+    attempts.push_back(open_stream(loop_, options_.url, client));
   }
   std::exception_ptr failure;
   for (const auto& attempt : attempts) {
     try {
       loop_.run_until_complete(attempt);
-    } catch (const std::system_error& error) {
-      failure = std::make_exception_ptr(cannot_connect(options_.url, error));
+    } catch (...) {
+      failure = std::current_exception();
     }
   }
   if (failure) std::rethrow_exception(failure);
@@ -292,6 +292,7 @@ double LoadResult::mib_per_second() const {
 
 LoadResult run_load(weir::EventLoop& loop, const LoadOptions& options,
                     const LoadProgress& progress) {
+  if (is<UdpUrl>(options.url)) return run_datagram_load(loop, options, progress);
   return Load(loop, options, progress).run();
 }
 

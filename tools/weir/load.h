@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "histogram.h"
@@ -23,6 +24,15 @@ struct LoadOptions {
   std::chrono::nanoseconds duration = std::chrono::seconds(5);
 };
 
+/// What became of datagrams, from the first to the last: sent = received + lost.
+struct DatagramCounts {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  std::uint64_t lost = 0;
+  /// Answers that came once they were counted as lost, or twice.
+  std::uint64_t late = 0;
+};
+
 /// What happened while it was measured, so far or in the end.
 struct LoadResult {
   std::uint64_t requests = 0;
@@ -30,6 +40,7 @@ struct LoadResult {
   std::uint64_t bytes_checked = 0;
   std::chrono::nanoseconds elapsed{};
   Histogram latencies;
+  std::optional<DatagramCounts> datagrams{};
   /// The first wrong or lost byte, in words; empty when all came back as they were sent.
   std::string error;
 

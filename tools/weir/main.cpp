@@ -18,26 +18,34 @@
 #include "demo.h"
 #include "echo.h"
 #include "errors.h"
+#include "relay.h"
 
 namespace weir_tool {
 namespace {
 
 constexpr const char* footer =
-    R"(Endpoints are URLs: tcp://HOST:PORT, with an IPv6 address in brackets.
+    R"(Endpoints are URLs:
+  tcp://HOST:PORT      an IPv6 address is in brackets
+  udp://HOST:PORT      datagrams: echo and bench
+  unix:/PATH           a Unix socket
+  unix-abstract:NAME   one without a file
+  exec:COMMAND         standard input and output of a shell command: not to listen on
+  stdio:               standard input and output of this program
 
 Examples:
-  weir echo tcp://127.0.0.1:8888 tcp://[::1]:0
+  weir echo tcp://127.0.0.1:8888 udp://[::1]:0 unix:/tmp/echo
   printf 'hello\n' | weir connect tcp://127.0.0.1:8888
-  weir bench tcp://127.0.0.1:8888 --connections 100 --size 64
-  weir bench tcp://127.0.0.1:8888 --backend simulated
+  weir relay tcp://127.0.0.1:9999 unix:/tmp/echo --max-connections 100
+  weir relay tcp://127.0.0.1:7777 'exec:sort -u'
+  weir bench udp://127.0.0.1:8888 --connections 100 --size 64
   weir demo
 
 Exit codes:
-  0  all went well
+  0  all went well, or a signal ended what serves
   1  it failed while it ran: port in use, connection refused, a wrong byte
   2  the command line is wrong)";
 
-constexpr const char* subcommands = "echo, connect, bench and demo";
+constexpr const char* subcommands = "echo, connect, relay, bench and demo";
 constexpr std::size_t largest_message = std::size_t{16} * 1024 * 1024;
 
 /// A number in a range, refused in words a person would use.
@@ -81,7 +89,9 @@ void add_backend(CLI::App& command, weir::BackendKind& backend) {
 
 void add_echo(CLI::App& app, EchoCommand& command) {
   CLI::App* echo = app.add_subcommand("echo", "Serve echo on each URL until SIGINT or SIGTERM");
-  echo->add_option("URL", command.urls, "Where to listen; port 0 takes a free one")
+  echo->add_option("URL", command.urls,
+                   "Where to listen: tcp, udp, unix, unix-abstract or stdio; port 0 takes a "
+                   "free one")
       ->required()
       ->option_text("...");
   echo->add_option("--grace", command.grace_seconds,
@@ -97,7 +107,9 @@ void add_echo(CLI::App& app, EchoCommand& command) {
 void add_connect(CLI::App& app, ConnectCommand& command) {
   CLI::App* connect =
       app.add_subcommand("connect", "Send standard input to a peer, print what it sends");
-  connect->add_option("URL", command.url, "Whom to connect to")->required()->option_text(" ");
+  connect->add_option("URL", command.url, "Whom to connect to: tcp, unix, unix-abstract or exec")
+      ->required()
+      ->option_text(" ");
   add_backend(*connect, command.backend);
   connect->footer(
       "The end of standard input ends the sending direction; when the peer has ended "
@@ -105,9 +117,55 @@ void add_connect(CLI::App& app, ConnectCommand& command) {
       "Example:\n  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | weir connect tcp://localhost:80");
 }
 
+void add_relay(CLI::App& app, RelayCommand& command) {
+  CLI::App* relay =
+      app.add_subcommand("relay", "Join each connection to one endpoint with one to another");
+  relay
+      ->add_option("LISTEN", command.listen_url,
+                   "Where to listen: tcp, unix or unix-abstract; or stdio, which is one connection")
+      ->required()
+      ->option_text(" ");
+  relay
+      ->add_option("TARGET", command.target_url,
+                   "What to connect to: tcp, unix, unix-abstract, exec or stdio")
+      ->required()
+      ->option_text(" ");
+  relay
+      ->add_option("--max-connections", command.max_connections,
+                   "At once; those that come after them wait their turn (any number)")
+      ->check(number(1, 1'000'000))
+      ->option_text("N");
+  relay
+      ->add_option("--grace", command.grace_seconds,
+                   "How long connections may go on after SIGINT or SIGTERM (5)")
+      ->check(number(0, 86400))
+      ->option_text("SECONDS");
+  static const std::map<std::string, StatusWish> wishes{{"auto", StatusWish::automatic},
+                                                        {"always", StatusWish::always},
+                                                        {"never", StatusWish::never}};
+  relay
+      ->add_option_function<std::string>(
+          "--status", [&command](const std::string& name) { command.status = wishes.at(name); },
+          "A line a second on standard error: auto is on a terminal only; always; never (auto)")
+      ->check(CLI::IsMember(wishes).description(""))
+      ->option_text("WHEN");
+  add_backend(*relay, command.backend);
+  relay->footer(
+      "Neither side is read faster than the other takes it, so memory stays bounded. The end of "
+      "one\n"
+      "direction is passed on, and the other goes on. A target that fails ends its connection "
+      "only.\n"
+      "Prints 'listening on URL' for each socket, and in the end how much went through.\n\n"
+      "Example:\n  weir relay tcp://127.0.0.1:9999 unix:/tmp/echo --max-connections 100");
+}
+
 void add_bench(CLI::App& app, BenchCommand& command) {
   CLI::App* bench = app.add_subcommand("bench", "Load an echo server, check and measure it");
-  bench->add_option("URL", command.url, "Where the echo server is")->required()->option_text(" ");
+  bench
+      ->add_option("URL", command.url,
+                   "Where the echo server is: tcp, udp, unix, unix-abstract or exec")
+      ->required()
+      ->option_text(" ");
   bench->add_option("--connections", command.connections, "How many, all at once (10)")
       ->check(number(1, 1'000'000))
       ->option_text("N");
@@ -170,10 +228,12 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   EchoCommand echo;
   ConnectCommand connect;
+  RelayCommand relay;
   BenchCommand bench;
   DemoCommand demo;
   add_echo(app, echo);
   add_connect(app, connect);
+  add_relay(app, relay);
   add_bench(app, bench);
   add_demo(app, demo);
   if (argc > 1) check_subcommand(app, argv[1]);
@@ -184,6 +244,7 @@ int run(int argc, char** argv) {
   }
   if (app.got_subcommand("echo")) return run_echo(echo);
   if (app.got_subcommand("connect")) return run_connect(connect);
+  if (app.got_subcommand("relay")) return run_relay(relay);
   if (app.got_subcommand("bench")) return run_bench(bench);
   return run_demo(demo);
 }

@@ -16,13 +16,11 @@ struct ProgramResult {
   std::string output;
 };
 
-/// The path of `name` in $PATH, if it is there.
-std::optional<std::string> find_program(std::string_view name);
-
-/// Runs the program `arguments[0]` with `input`, at most 4096 bytes, as its standard input; the loop
-/// goes on meanwhile. A program that takes longer than `limit` is killed.
-/// Throws std::system_error if it cannot be started.
-ProgramResult run_program(weir::EventLoop& loop, const std::vector<std::string>& arguments,
-                          std::string_view input, std::chrono::nanoseconds limit);
+/// Runs the program `arguments[0]`, found in $PATH, with `input` as its standard input and without its
+/// standard error; the loop goes on meanwhile. One that takes longer than `limit` is killed. Nothing if
+/// it cannot be started.
+std::optional<ProgramResult> run_program(weir::EventLoop& loop,
+                                         const std::vector<std::string>& arguments,
+                                         std::string_view input, std::chrono::nanoseconds limit);
 
 }  // namespace weir_tool

@@ -43,6 +43,16 @@ std::string latency_line(const Histogram& latencies, const Terminal& terminal) {
          fmt::format("{} {}", terminal.styled(Style::dim, "max"), format_duration(latencies.max()));
 }
 
+std::string datagram_lines(const DatagramCounts& counts) {
+  const double sent = static_cast<double>(std::max<std::uint64_t>(counts.sent, 1));
+  std::string text =
+      fmt::format("  sent        {} = {} received + {} lost ({:.2f} %)\n",
+                  format_count(counts.sent), format_count(counts.received),
+                  format_count(counts.lost), 100 * static_cast<double>(counts.lost) / sent);
+  if (counts.late > 0) text += fmt::format("  too late    {}\n", format_count(counts.late));
+  return text;
+}
+
 std::string drawn(const Histogram& latencies, const Terminal& terminal) {
   const std::vector<Histogram::Bar> bars = latencies.bars();
   std::uint64_t highest = 1;
@@ -86,15 +96,23 @@ std::string histogram_json(const Histogram& latencies) {
   return json.empty() ? "[]" : fmt::format("[{}\n  ]", json);
 }
 
+std::string datagrams_json(const LoadResult& result) {
+  if (!result.datagrams) return "null";
+  const DatagramCounts& counts = *result.datagrams;
+  return fmt::format(R"({{"sent": {}, "received": {}, "lost": {}, "late": {}}})", counts.sent,
+                     counts.received, counts.lost, counts.late);
+}
+
 }  // namespace
 
 std::string load_report(const LoadResult& result, const Terminal& terminal) {
   const auto rate = static_cast<std::uint64_t>(std::llround(result.requests_per_second()));
-  std::string text =
-      fmt::format("  requests/s  {}\n", terminal.styled(Style::bold, format_count(rate)));
+  std::string text = fmt::format("  {}  {}\n", result.datagrams ? "received/s" : "requests/s",
+                                 terminal.styled(Style::bold, format_count(rate)));
   text += fmt::format("  MiB/s       {:.1f} each way\n", result.mib_per_second());
   text += fmt::format("  checked     {} in {} messages\n", format_bytes(result.bytes_checked),
                       format_count(result.requests));
+  if (result.datagrams) text += datagram_lines(*result.datagrams);
   if (result.requests == 0) return text;
   text += fmt::format("  latency     {}\n\n", latency_line(result.latencies, terminal));
   return text + drawn(result.latencies, terminal);
@@ -103,9 +121,12 @@ std::string load_report(const LoadResult& result, const Terminal& terminal) {
 std::string progress_line(const LoadOptions& options, const LoadResult& so_far) {
   const double total = std::chrono::duration<double>(options.duration).count();
   const auto rate = static_cast<std::uint64_t>(std::llround(so_far.requests_per_second()));
-  return fmt::format("{:.1f} of {:g} s   {} requests/s   {:.1f} MiB/s   p99 {}", so_far.seconds(),
-                     total, format_count(rate), so_far.mib_per_second(),
-                     format_duration(so_far.latencies.quantile(0.99)));
+  const std::string lost =
+      so_far.datagrams ? fmt::format("   {} lost", format_count(so_far.datagrams->lost)) : "";
+  return fmt::format("{:.1f} of {:g} s   {} {}/s   {:.1f} MiB/s   p99 {}{}", so_far.seconds(),
+                     total, format_count(rate), so_far.datagrams ? "received" : "requests",
+                     so_far.mib_per_second(), format_duration(so_far.latencies.quantile(0.99)),
+                     lost);
 }
 
 std::string load_json(const LoadOptions& options, const LoadResult& result,
@@ -128,14 +149,16 @@ std::string load_json(const LoadOptions& options, const LoadResult& result,
   "mib_per_second": {:.2f},
   "bytes_checked": {},
   "latency": {{{}"max_us": {}}},
+  "datagrams": {},
   "histogram": {},
   "error": {}
 }}
 )",
-      quoted(options.url.to_string()), quoted(backend), options.connections, options.message_bytes,
+      quoted(to_string(options.url)), quoted(backend), options.connections, options.message_bytes,
       options.pipeline, result.seconds(), result.requests, result.requests_per_second(),
       result.mib_per_second(), result.bytes_checked, latency, microseconds(result.latencies.max()),
-      histogram_json(result.latencies), result.error.empty() ? "null" : quoted(result.error));
+      datagrams_json(result), histogram_json(result.latencies),
+      result.error.empty() ? "null" : quoted(result.error));
 }
 
 }  // namespace weir_tool

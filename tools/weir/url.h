@@ -1,28 +1,64 @@
-// Endpoints as they are written on the command line: tcp://HOST:PORT.
+// Endpoints as they are written on the command line: tcp://HOST:PORT, unix:/PATH and so on.
 #pragma once
 
 #include <weir/weir.h>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 
 namespace weir_tool {
 
-struct Url {
+struct HostAndPort {
   std::string host;  // without brackets
   std::uint16_t port = 0;
-
-  /// As a person writes it: "tcp://127.0.0.1:80", "tcp://[::1]:80".
-  std::string to_string() const;
 };
 
-/// Servers may leave the choice of a port to the kernel, by port 0.
-enum class PortRule { must_be_given, zero_takes_a_free_one };
+struct TcpUrl : HostAndPort {};
+struct UdpUrl : HostAndPort {};
+
+/// A path, or, with a leading NUL, an abstract name: what the library takes.
+struct UnixUrl {
+  std::string path;
+
+  bool is_abstract() const { return path.starts_with('\0'); }
+};
+
+/// The standard input and output of a command that a shell runs.
+struct ExecUrl {
+  std::string command;
+};
+
+/// The standard input and output of this program.
+struct StdioUrl {};
+
+using Url = std::variant<TcpUrl, UdpUrl, UnixUrl, ExecUrl, StdioUrl>;
+
+template <class Kind>
+bool is(const Url& url) {
+  return std::holds_alternative<Kind>(url);
+}
+
+/// As a person writes it: "tcp://[::1]:80", "unix:/run/x", "unix-abstract:x", "exec:sort", "stdio:".
+std::string to_string(const Url& url);
+
+/// What an endpoint is for, which decides the schemes that make sense there. To listen is to be reached
+/// by others, and may leave the choice of a port to the kernel, by port 0.
+enum class UrlRole { echo, connect, bench, relay_listen, relay_target };
 
 /// Reads `text`; throws UsageError with what is wrong in it and how to write it right.
-Url parse_url(std::string_view text, PortRule rule);
+Url parse_url(std::string_view text, UrlRole role);
 
-/// The endpoint that a socket is bound to.
+/// The endpoint that a listening socket is bound to.
 Url url_of(const weir::Address& address);
+
+/// Calls the one of `functions` that takes the kind of endpoint that `url` is.
+template <class... Functions>
+auto visit_url(const Url& url, Functions&&... functions) {
+  struct Overloaded : std::decay_t<Functions>... {
+    using std::decay_t<Functions>::operator()...;
+  };
+  return std::visit(Overloaded{std::forward<Functions>(functions)...}, url);
+}
 
 }  // namespace weir_tool

@@ -1,0 +1,96 @@
+// Two streams joined: what one receives the other sends.
+#pragma once
+
+#include <weir/weir.h>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "stream.h"
+
+namespace weir_tool {
+
+/// Bytes that went from the near end to the far one, and back.
+struct ByteCounts {
+  std::uint64_t forward = 0;
+  std::uint64_t back = 0;
+};
+
+/// Joins a near and a far end until both are over.
+///
+/// An end is read only while the other takes what it gets, so no more waits in between than one read of
+/// each direction. The end of one direction is passed on and the other goes on; once both have ended, or
+/// one end is lost, both are closed, and what was on its way is still sent.
+class Link : public std::enable_shared_from_this<Link> {
+ public:
+  enum class End { near, far };
+
+  /// Adds to `counts`, which must outlive it.
+  explicit Link(ByteCounts& counts)
+      : near_(*this, End::near, far_, counts.forward), far_(*this, End::far, near_, counts.back) {}
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  virtual ~Link() = default;
+
+  /// The protocols of the two ends; they keep the link alive.
+  std::shared_ptr<StreamProtocol> near() { return {shared_from_this(), &near_}; }
+  std::shared_ptr<StreamProtocol> far() { return {shared_from_this(), &far_}; }
+
+  /// Both ends are lost.
+  bool is_over() const { return over_; }
+
+  /// There will be no far end: the near one is closed.
+  void give_up();
+  /// Sends what is on its way and ends both, or ends them at once.
+  void close_ends();
+  void abort_ends();
+
+ protected:
+  const Stream& near_stream() const { return near_.stream(); }
+  virtual void made(End) {}
+  virtual void lost(End, const weir::CloseReason&) {}
+  /// The last event: both ends are lost.
+  virtual void over() = 0;
+
+ private:
+  class Side final : public StreamProtocol {
+   public:
+    Side(Link& link, End end, Side& other, std::uint64_t& received)
+        : link_(link), end_(end), other_(other), received_(received) {}
+
+    void stream_made(Stream stream) override;
+    void data_received(std::span<const std::byte> data) override {
+      received_ += data.size();
+      other_.stream_.write(data);
+    }
+    bool eof_received() override;
+    void pause_writing() override { other_.stream_.pause_reading(); }
+    void resume_writing() override { other_.stream_.resume_reading(); }
+    void connection_lost(const weir::CloseReason& reason) override;
+
+    const Stream& stream() const { return stream_; }
+    bool has_ended() const { return ended_; }
+    bool is_lost() const { return state_ == State::lost; }
+    void never() { state_ = State::lost; }
+
+   private:
+    enum class State { expected, made, lost };
+
+    Link& link_;
+    End end_;
+    Side& other_;
+    std::uint64_t& received_;
+    Stream stream_;
+    State state_ = State::expected;
+    bool ended_ = false;  // it receives no more
+  };
+
+  void finish_if_lost();
+
+  Side near_;
+  Side far_;
+  bool over_ = false;
+};
+
+}  // namespace weir_tool
