@@ -1,108 +1,135 @@
-"""The echo comparison: every server over every shape of traffic, in interleaved rounds."""
+"""The echo comparisons: every server over every shape of traffic, in interleaved rounds."""
 
 import time
+from dataclasses import dataclass
 
-from harness import ServerFailed, median, run_load, running_server, table
+import harness
+from harness import ServerFailed, ratio_table, run_load, running_server, size_name, table
 
 KiB = 1024
-SHAPES = [  # connections, size, pipeline
-    (1, KiB, 1),
-    (10, KiB, 1),
-    (100, KiB, 1),
-    (1000, KiB, 1),
-    (100, 64, 1),
-    (100, 10 * KiB, 1),
-    (100, 100 * KiB, 1),
-    (10, KiB, 16),
-]
+RATIOS = {"speed_ratio": "requests_per_second", "cost_ratio": "server_cpu_us_per_request"}
 
 
-def shape_name(shape):
-    connections, size, pipeline = shape
-    unit = f"{size // KiB} KiB" if size % KiB == 0 else f"{size} B"
+def stream(connections, size, pipeline=1):
+    """A shape of traffic: (its name, the options of the load generator)."""
     deep = f", {pipeline} deep" if pipeline > 1 else ""
-    return f"{connections:,} x {unit}{deep}"
+    return (f"{connections:,} x {size_name(size)}{deep}",
+            {"connections": connections, "size": size, "pipeline": pipeline})
 
 
-def check(build, servers):
-    """Every byte of every server's answers, once, before any is timed. Leaves out who fails."""
-    sound = {}
-    for name, command in servers.items():
-        try:
-            with running_server(command) as (server, port):
-                for size in (1, 64 * KiB + 1, 300 * KiB):
-                    run_load(build, port, server.pid, 20, size, 3, duration=0.05, warm_up=0,
-                             verify=True)
-            sound[name] = command
-        except ServerFailed as failure:
-            print(f"{name} does not echo, left out: {failure}")
-    return sound
+def datagrams(outstanding, size, sockets=1):
+    peers = f", {sockets} peers" if sockets > 1 else ""
+    return (f"{outstanding} x {size_name(size)}{peers}",
+            {"outstanding": outstanding, "size": size, "sockets": sockets})
 
 
-def measure(build, servers, shapes, rounds, seconds):
-    """{shape: {server: [report, one a round]}}. Servers take turns within a round, and the one that
-    begins changes, so a machine that slows down or speeds up favours none."""
-    reports = {shape: {name: [] for name in servers} for shape in shapes}
-    names = list(servers)
-    for shape in shapes:
-        for round_number in range(rounds):
-            first = round_number % len(names)
-            for name in names[first:] + names[:first]:
-                with running_server(servers[name]) as (server, port):
-                    report = run_load(build, port, server.pid, *shape, duration=seconds,
-                                      warm_up=min(0.2, seconds / 4))
+@dataclass(frozen=True)
+class Comparison:
+    """What is measured alike: servers, the first being what the others are compared with, and the
+    shapes of traffic."""
+    title: str
+    first_column: str
+    load: str  # the program
+    servers: dict  # name: [program, *arguments]
+    shapes: list
+    checks: list  # shapes whose answers are compared byte by byte, before any is timed
+    unix: bool = False
+
+    def check(self, build, only=None):
+        """The servers whose answers are right, each with its whole command. Says who is left out."""
+        sound = {}
+        for name, command in harness.available(build, self.servers, only).items():
+            try:
+                with running_server(command, self.unix) as (server, address):
+                    for _, options in self.checks:
+                        run_load(build, address, server.pid, self.load, duration=0.05, warm_up=0,
+                                 verify=True, **options)
+                sound[name] = command
+            except ServerFailed as failure:
+                print(f"{self.title}: {name} does not echo, left out: {failure}")
+        return sound
+
+    def measure(self, build, servers, rounds, seconds):
+        """{shape's name: {server: [report, one a round]}}."""
+        reports = {shape: {name: [] for name in servers} for shape, _ in self.shapes}
+        for shape, options in self.shapes:
+            for name in harness.in_turns(servers, rounds):
+                with running_server(servers[name], self.unix) as (server, address):
+                    report = run_load(build, address, server.pid, self.load, duration=seconds,
+                                      warm_up=min(0.2, seconds / 4), **options)
                 reports[shape][name].append(report)
-    return reports
+        return reports
+
+    def show(self, figures):
+        first, *_ = names = list(next(iter(figures.values())))
+        for heading, unit, key, ratio, form in (
+                ("requests/s (more is better)", "requests/s", "requests_per_second", "speed_ratio",
+                 ",.0f"),
+                ("server CPU a request (less is better)", "us", "server_cpu_us_per_request",
+                 "cost_ratio", ".2f")):
+            print(f"\n{self.title}, {heading}: {first} in {unit}, the others as a ratio to it\n")
+            print(ratio_table(self.first_column, figures, key, ratio, form))
+        for key, heading in (("p50_us", "median latency"), ("p99_us", "99th percentile latency")):
+            print(f"\n{self.title}, {heading}, us\n")
+            print(table([self.first_column, *names],
+                        [[shape, *(f"{each[name][key]:,.0f}" for name in names)]
+                         for shape, each in figures.items()]))
+        if lost := {f"{name} {shape}: {each[name]['lost']:.0f}" for shape, each in figures.items()
+                    for name in names if each[name]["lost"] > 0}:
+            print(f"\nlost requests a run: {', '.join(sorted(lost))}")
+
+    def run(self, build, only, rounds, seconds):
+        """[{shape, its options, servers: {name: medians}}]; None if there is nobody to measure."""
+        servers = self.check(build, only)
+        if not servers:
+            print(f"{self.title}: left out, there is no server for it")
+            return None
+        started = time.monotonic()
+        reports = self.measure(build, servers, rounds, seconds)
+        figures = {shape: harness.with_ratios(each, RATIOS) for shape, each in reports.items()}
+        self.show(figures)
+        print(f"\n{rounds} rounds of {seconds} s each, medians; "
+              f"{time.monotonic() - started:.0f} s in all", flush=True)
+        return [{"shape": shape, **options, "servers": figures[shape]}
+                for shape, options in self.shapes]
 
 
-def ratios(reports, baseline, key):
-    """Each round's ratio to the baseline of the same round."""
-    return [mine[key] / theirs[key] for mine, theirs in zip(reports, baseline)]
+STREAM_SERVERS = {
+    "bare epoll": ["bench_echo_bare_epoll"],
+    "Weir": ["bench_echo_weir"],
+    "libuv": ["bench_echo_libuv"],
+    "libuv usual": ["bench_echo_libuv", "--usual"],
+    "Asio": ["bench_echo_asio"],
+}
+STREAM_CHECKS = [stream(20, size, 3) for size in (1, 64 * KiB + 1, 300 * KiB)]
 
+TCP = Comparison(
+    title="TCP echo",
+    first_column="connections x size",
+    load="bench_echo_load",
+    servers=STREAM_SERVERS,
+    shapes=[stream(1, KiB), stream(10, KiB), stream(100, KiB), stream(1000, KiB), stream(100, 64),
+            stream(100, 10 * KiB), stream(100, 100 * KiB), stream(10, KiB, 16)],
+    checks=STREAM_CHECKS)
 
-def summarize(reports):
-    """[{shape, servers: {name: medians}}], with ratios to the first server."""
-    summary = []
-    for shape, by_server in reports.items():
-        baseline = next(iter(by_server.values()))
-        servers = {}
-        for name, runs in by_server.items():
-            figures = {key: median([run[key] for run in runs]) for key in runs[0]}
-            speed = ratios(runs, baseline, "requests_per_second")
-            cost = ratios(runs, baseline, "server_cpu_us_per_request")
-            figures["speed_ratio"], figures["cost_ratio"] = median(speed), median(cost)
-            figures["speed_ratio_range"] = [min(speed), max(speed)]
-            figures["cost_ratio_range"] = [min(cost), max(cost)]
-            servers[name] = figures
-        summary.append({"shape": shape_name(shape), "connections": shape[0], "size": shape[1],
-                        "pipeline": shape[2], "servers": servers})
-    return summary
+UNIX = Comparison(
+    title="Unix echo",
+    first_column="connections x size",
+    load="bench_echo_load",
+    servers=STREAM_SERVERS,
+    shapes=[stream(100, 64), stream(100, KiB)],
+    checks=STREAM_CHECKS,
+    unix=True)
 
-
-def show(summary):
-    first, *others = names = list(summary[0]["servers"])
-
-    def show_ratios(title, unit, absolute, ratio, form):
-        rows = [[entry["shape"], format(entry["servers"][first][absolute], form)]
-                + [f"{entry['servers'][name][ratio]:.2f}" for name in others] for entry in summary]
-        print(f"\n{title}: {first} in {unit}, the others as a ratio to it\n")
-        print(table(["connections x size", *names], rows))
-
-    show_ratios("Requests/s (more is better)", "requests/s", "requests_per_second", "speed_ratio",
-                ",.0f")
-    show_ratios("Server CPU a request (less is better)", "us", "server_cpu_us_per_request",
-                "cost_ratio", ".2f")
-    for key, title in (("p50_us", "Median latency"), ("p99_us", "99th percentile latency")):
-        rows = [[entry["shape"]] + [f"{entry['servers'][name][key]:,.0f}" for name in names]
-                for entry in summary]
-        print(f"\n{title}, us\n")
-        print(table(["connections x size", *names], rows))
-
-
-def run(build, servers, rounds, seconds, shapes=SHAPES):
-    started = time.monotonic()
-    summary = summarize(measure(build, servers, shapes, rounds, seconds))
-    show(summary)
-    print(f"\n{rounds} rounds of {seconds} s each, medians; "
-          f"{time.monotonic() - started:.0f} s in all")
-    return summary
+UDP = Comparison(
+    title="UDP echo",
+    first_column="outstanding x size",
+    load="bench_udp_load",
+    servers={
+        "bare epoll": ["bench_udp_bare_epoll"],
+        "Weir": ["bench_udp_weir"],
+        "libuv": ["bench_udp_libuv"],
+        "Asio": ["bench_udp_asio"],
+    },
+    shapes=[datagrams(64, 64), datagrams(64, KiB), datagrams(64, 64, 64)],
+    checks=[datagrams(3, 8), datagrams(64, KiB), datagrams(2, 60_000), datagrams(64, KiB, 64)])

@@ -1,5 +1,5 @@
-"""What the benchmarks share: where to run (a quiet network, one processor each), and echo servers
-that are started, found and ended without fail."""
+"""What the benchmarks share: where to run (a quiet network, one processor each), servers that are
+started, found and ended without fail, and ratios over rounds in which all take turns."""
 
 import contextlib
 import ctypes
@@ -13,19 +13,11 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CPU, LOAD_CPU = 0, 1
-
-# name: program and arguments; the first is what the others are compared with.
-SERVERS = {
-    "bare epoll": ["bench_echo_bare_epoll"],
-    "Weir": ["bench_echo_weir"],
-    "libuv": ["bench_echo_libuv"],
-    "libuv usual": ["bench_echo_libuv", "--usual"],
-    "Asio": ["bench_echo_asio"],
-}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,18 +27,17 @@ def add_build_argument(parser):
                         help="where the bench_ programs are (default: build/release/bench)")
 
 
-def available_servers(build, only=None):
-    """The servers that were built, in order; says which are not."""
+def available(build, programs, only=None):
+    """Those of `programs`, {name: [program, *arguments]}, that were built, in order; says which
+    are not."""
     found = {}
-    for name, command in SERVERS.items():
+    for name, command in programs.items():
         if only and name not in only:
             continue
         if (build / command[0]).exists():
             found[name] = [str(build / command[0]), *command[1:]]
         else:
             print(f"{name}: {command[0]} is not in {build}, left out")
-    if not found:
-        sys.exit("nothing to measure: build with -DWEIR_BUILD_BENCH=ON")
     return found
 
 
@@ -88,7 +79,7 @@ def raise_descriptor_limit():
     return hard
 
 
-def _in_child(cpu):
+def in_child(cpu):
     """Runs in each child: its processor, and death together with its parent."""
     def prepare():
         pr_set_pdeathsig = 1
@@ -105,17 +96,26 @@ class ServerFailed(Exception):
 
 
 @contextlib.contextmanager
-def running_server(command, **popen_options):
-    """Starts an echo server; gives (process, port); ends it whatever happens."""
-    with subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True,
-                          preexec_fn=_in_child(SERVER_CPU), **popen_options) as process:
-        try:
-            words = process.stdout.readline().split()
-            if len(words) != 2 or words[0] != "listening":
-                raise ServerFailed(f"{' '.join(command)} did not start")
-            yield process, int(words[1])
-        finally:
-            end(process)
+def running_server(command, unix=False, **popen_options):
+    """Starts a server on a port or, if `unix`, on a socket in a directory of its own; gives
+    (process, address): the port, or the path; ends it whatever happens."""
+    with contextlib.ExitStack() as stack:
+        listen = ["--port", "0"]
+        if unix:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench"))
+            listen = ["--unix", directory + "/socket"]
+        process = stack.enter_context(subprocess.Popen(
+            [*command, *listen], stdout=subprocess.PIPE, text=True,
+            preexec_fn=in_child(SERVER_CPU), **popen_options))
+        stack.callback(end, process)
+        yield process, announced_address(process, command)
+
+
+def announced_address(process, command):
+    words = process.stdout.readline().split()
+    if len(words) != 2 or words[0] != "listening":
+        raise ServerFailed(f"{' '.join(command)} did not start")
+    return int(words[1]) if words[1].isdigit() else words[1]
 
 
 def end(process):
@@ -127,25 +127,65 @@ def end(process):
         process.wait()
 
 
-def run_load(build, port, server_pid, connections, size, pipeline=1, **options):
-    """Runs the load generator; returns what it reports. Options as its own, `warm_up=0.1`."""
-    command = [str(build / "bench_echo_load"), "--port", str(port), "--connections",
-               str(connections), "--size", str(size), "--pipeline", str(pipeline),
-               "--server-pid", str(server_pid)]
-    for name, value in options.items():
-        command.append("--" + name.replace("_", "-"))
-        if value is not True:
-            command.append(str(value))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120,
-                          preexec_fn=_in_child(LOAD_CPU))
+def run_load(build, address, server_pid, program="bench_echo_load", **options):
+    """Runs a load generator; returns what it reports. Options as its own: `warm_up=0.1`."""
+    command = [str(build / program), "--server-pid", str(server_pid),
+               "--unix" if isinstance(address, str) else "--port", str(address)]
+    done = subprocess.run(command + arguments_of(options), capture_output=True, text=True,
+                          timeout=120, preexec_fn=in_child(LOAD_CPU))
     if done.returncode != 0:
         raise ServerFailed(done.stderr.strip())
     return json.loads(done.stdout)
 
 
+def arguments_of(options):
+    """{"warm_up": 0.1, "verify": True} as --warm-up 0.1 --verify."""
+    arguments = []
+    for name, value in options.items():
+        arguments.append("--" + name.replace("_", "-"))
+        if value is not True:
+            arguments.append(str(value))
+    return arguments
+
+
+def size_name(size):
+    return f"{size // 1024} KiB" if size % 1024 == 0 else f"{size} B"
+
+
 # --- Figures --------------------------------------------------------------------------------------
 
 median = statistics.median
+
+
+def in_turns(names, rounds):
+    """The names, once a round. The one that begins changes, so a machine that slows down or speeds
+    up favours none."""
+    names = list(names)
+    for round_number in range(rounds):
+        first = round_number % len(names)
+        yield from names[first:] + names[:first]
+
+
+def with_ratios(reports, keys):
+    """Of {name: [report, one a round]}: {name: medians}. For each of `keys`, {ratio's name: key},
+    also the median and the range of the ratios to the first name's report of the same round."""
+    theirs = next(iter(reports.values()))
+    figures = {}
+    for name, runs in reports.items():
+        mine = figures[name] = {key: median([run[key] for run in runs]) for key in runs[0]}
+        for ratio, key in keys.items():
+            ratios = [run[key] / their[key] for run, their in zip(runs, theirs)]
+            mine[ratio], mine[ratio + "_range"] = median(ratios), [min(ratios), max(ratios)]
+    return figures
+
+
+def ratio_table(first_column, figures, key, ratio, form):
+    """Of {case: {name: figures}} a table: the first name's own `key`, the others' `ratio`."""
+    first, *others = names = list(next(iter(figures.values())))
+    return table([first_column, *names],
+                 [[case, format(each[first][key], form),
+                   *(f"{each[name][ratio]:.2f}" for name in others)]
+                  for case, each in figures.items()])
 
 
 def table(headings, rows):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints what they say as tables: what `make bench` calls.
 
-The echo servers take turns, each pinned to one processor and the load generator to another; what
-counts is the ratio to the bare epoll loop, above all of the processor time a request costs the
-server. docs/performance.md tells how to read the figures."""
+The servers take turns, each pinned to one processor and the load generator to another; what counts
+is the ratio to the bare program (for relays: to haproxy), above all of the processor time a request
+costs the server. docs/performance.md tells how to read the figures."""
 
 import argparse
 import json
@@ -15,16 +15,19 @@ import echo
 import harness
 import loop
 import memory_use
+import relay
+import spawn
 import syscalls
 
-SECTIONS = ["echo", "syscalls", "memory", "allocations", "loop", "compile"]
+SECTIONS = ["echo", "unix", "udp", "spawn", "relay", "syscalls", "memory", "allocations", "loop",
+            "compile"]
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     harness.add_build_argument(parser)
-    parser.add_argument("--quick", action="store_true", help="a rough answer in under two minutes")
-    parser.add_argument("--rounds", type=int, help="rounds of the echo comparison (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="a rough answer in a few minutes")
+    parser.add_argument("--rounds", type=int, help="rounds in which all take turns (default: 5)")
     parser.add_argument("--seconds", type=float, help="how long each run measures (default: 1.5)")
     parser.add_argument("--servers", type=lambda names: names.split(","),
                         help="only these, e.g. 'bare epoll,Weir'")
@@ -47,11 +50,15 @@ def main():
     print(machine)
     print(network, flush=True)
 
-    servers = echo.check(build, harness.available_servers(build, arguments.servers))
+    only, how_long = arguments.servers, (arguments.rounds, arguments.seconds)
     sections = {
-        "echo": lambda: echo.run(build, servers, arguments.rounds, arguments.seconds),
-        "syscalls": lambda: syscalls.run(build, servers),
-        "memory": lambda: memory_use.run(build, servers),
+        "echo": lambda: echo.TCP.run(build, only, *how_long),
+        "unix": lambda: echo.UNIX.run(build, only, *how_long),
+        "udp": lambda: echo.UDP.run(build, only, *how_long),
+        "spawn": lambda: spawn.run(build, only, *how_long, 512 if arguments.quick else 4096),
+        "relay": lambda: relay.run(build, only, *how_long),
+        "syscalls": lambda: syscalls.run(build, echo.TCP.check(build, only)),
+        "memory": lambda: memory_use.run(build, echo.TCP.check(build, only)),
         "allocations": lambda: memory_use.run_allocations(build),
         "loop": lambda: loop.run(build, 1 if arguments.quick else 5),
         "compile": lambda: compile_time.run(2 if arguments.quick else 5),

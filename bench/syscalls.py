@@ -27,7 +27,8 @@ def count(build, command, requests):
         first = strace.stderr.readline()
         if "attached" not in first:
             raise ServerFailed(first.strip())
-        report = run_load(build, port, server.pid, CONNECTIONS, SIZE, requests=requests, warm_up=0)
+        report = run_load(build, port, server.pid, connections=CONNECTIONS, size=SIZE,
+                          requests=requests, warm_up=0)
         strace.send_signal(signal.SIGINT)
         strace.wait(10)
         return parse(Path(output.name).read_text()), report["requests"]

@@ -5,7 +5,6 @@
 // A request's latency runs from the send that carried its first byte to the recv that brought the
 // last byte of its answer.
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -16,26 +15,28 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "latencies.h"
+#include "measure.h"
+#include "measurement.h"
+#include "socket_address.h"
 
 namespace {
 
+using bench::now_ns;
+
 struct Options {
   std::uint16_t port = 0;
+  std::string unix_path;  // if not empty, a Unix socket there instead of a port
   std::size_t connections = 1;
   std::size_t size = 1024;
   std::size_t pipeline = 1;
@@ -59,24 +60,6 @@ struct Connection {
   std::exit(1);
 }
 
-std::uint64_t now_ns() {
-  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch() /
-                                    std::chrono::nanoseconds(1));
-}
-
-/// The processor time, in ns, that all threads of a process have had, by the scheduler's account.
-std::uint64_t cpu_time_ns(long pid) {
-  std::uint64_t total = 0;
-  const auto tasks = "/proc/" + std::to_string(pid) + "/task";
-  std::error_code ignored;  // a process that cannot be read has used no time
-  for (const auto& task : std::filesystem::directory_iterator(tasks, ignored)) {
-    std::uint64_t on_cpu = 0;
-    std::ifstream(task.path() / "schedstat") >> on_cpu;
-    total += on_cpu;
-  }
-  return total;
-}
-
 class Load {
  public:
   explicit Load(const Options& options) : options_(options), epoll_fd_(::epoll_create1(0)) {
@@ -90,15 +73,15 @@ class Load {
 
   void run() {
     for (auto& connection : connections_) allow(*connection, options_.pipeline, now_ns());
-    const auto start = now_ns();
-    run_until(start + to_ns(options_.warm_up), 0);
-    begin_measurement();
+    measurement_ = std::make_unique<bench::Measurement>(options_.server_pid);
+    run_until(measurement_->started() + to_ns(options_.warm_up), 0);
+    measurement_ = std::make_unique<bench::Measurement>(options_.server_pid);
     if (options_.requests != 0) {
       run_until(UINT64_MAX, options_.requests);
     } else {
-      run_until(started_ + to_ns(options_.duration), 0);
+      run_until(measurement_->started() + to_ns(options_.duration), 0);
     }
-    report();
+    measurement_->report(options_.size);
   }
 
  private:
@@ -106,17 +89,16 @@ class Load {
 
   void connect() {
     auto connection = std::make_unique<Connection>();
-    connection->fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const auto address = options_.unix_path.empty()
+                             ? bench::SocketAddress::loopback(options_.port)
+                             : bench::SocketAddress::unix_path(options_.unix_path);
+    connection->fd = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
     connection->sent_at.resize(options_.pipeline);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(options_.port);
-    if (::connect(connection->fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      fail("connect");
-    }
+    if (::connect(connection->fd, address.get(), address.size()) != 0) fail("connect");
     const int on = 1;
-    ::setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (address.family() == AF_INET) {
+      ::setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLET;
     event.data.ptr = connection.get();
@@ -126,7 +108,7 @@ class Load {
 
   void run_until(std::uint64_t deadline, std::uint64_t requests) {
     std::array<epoll_event, 1024> events{};
-    while (now_ns() < deadline && (requests == 0 || latencies_->total() < requests)) {
+    while (now_ns() < deadline && (requests == 0 || measurement_->total() < requests)) {
       const int count =
           ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), stall_timeout_ms);
       if (count < 0) fail("epoll_wait");
@@ -188,7 +170,7 @@ class Load {
     if (answers == 0) return;
     const auto now = now_ns();
     for (std::size_t i = 0; i < answers; ++i) {
-      latencies_->add(now - connection.sent_at[connection.oldest]);
+      measurement_->add(now - connection.sent_at[connection.oldest]);
       connection.oldest = (connection.oldest + 1) % options_.pipeline;
     }
     connection.under_way -= answers;
@@ -207,30 +189,6 @@ class Load {
     }
   }
 
-  void begin_measurement() {
-    latencies_ = std::make_unique<bench::Latencies>();
-    server_cpu_ = cpu_time_ns(options_.server_pid);
-    own_cpu_ = cpu_time_ns(::getpid());
-    started_ = now_ns();
-  }
-
-  void report() const {
-    const auto elapsed = static_cast<double>(now_ns() - started_) / 1e9;
-    const auto server_cpu = static_cast<double>(cpu_time_ns(options_.server_pid) - server_cpu_);
-    const auto own_cpu = static_cast<double>(cpu_time_ns(::getpid()) - own_cpu_);
-    const auto requests = static_cast<double>(latencies_->total());
-    const auto size = static_cast<double>(options_.size);
-    std::printf(
-        "{\"requests\": %.0f, \"seconds\": %.4f, \"requests_per_second\": %.1f, "
-        "\"mib_per_second\": %.2f, \"p50_us\": %.2f, \"p90_us\": %.2f, \"p99_us\": %.2f, "
-        "\"p99_9_us\": %.2f, \"max_us\": %.2f, \"server_cpu_us_per_request\": %.4f, "
-        "\"load_cpu_us_per_request\": %.4f}\n",
-        requests, elapsed, requests / elapsed, requests * size / elapsed / (1 << 20),
-        latencies_->quantile_us(0.5), latencies_->quantile_us(0.9), latencies_->quantile_us(0.99),
-        latencies_->quantile_us(0.999), latencies_->max_us(), server_cpu / requests / 1e3,
-        own_cpu / requests / 1e3);
-  }
-
   static constexpr int stall_timeout_ms = 10'000;
 
   const Options options_;
@@ -238,15 +196,14 @@ class Load {
   std::vector<std::byte> payload_;
   std::vector<std::byte> buffer_ = std::vector<std::byte>(256 * 1024);
   std::vector<std::unique_ptr<Connection>> connections_;
-  std::unique_ptr<bench::Latencies> latencies_ = std::make_unique<bench::Latencies>();
-  std::uint64_t started_ = 0, server_cpu_ = 0, own_cpu_ = 0;
+  std::unique_ptr<bench::Measurement> measurement_;
 };
 
 [[noreturn]] void usage() {
   std::fprintf(stderr,
-               "usage: echo_load --port N [--connections N] [--size BYTES] [--pipeline N]\n"
-               "                 [--duration SECONDS | --requests N] [--warm-up SECONDS]\n"
-               "                 [--server-pid PID] [--verify]\n");
+               "usage: echo_load {--port N | --unix PATH} [--connections N] [--size BYTES]\n"
+               "                 [--pipeline N] [--duration SECONDS | --requests N]\n"
+               "                 [--warm-up SECONDS] [--server-pid PID] [--verify]\n");
   std::exit(2);
 }
 
@@ -263,6 +220,8 @@ Options parse(int argc, char** argv) {
     const auto number = std::strtoull(value, nullptr, 10);
     if (name == "--port")
       options.port = static_cast<std::uint16_t>(number);
+    else if (name == "--unix")
+      options.unix_path = value;
     else if (name == "--connections")
       options.connections = number;
     else if (name == "--size")
@@ -280,7 +239,10 @@ Options parse(int argc, char** argv) {
     else
       usage();
   }
-  if (options.port == 0 || options.connections * options.size * options.pipeline == 0) usage();
+  if ((options.port == 0) == options.unix_path.empty() ||
+      options.connections * options.size * options.pipeline == 0) {
+    usage();
+  }
   return options;
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "server_options.h"
@@ -15,16 +16,21 @@
 namespace {
 
 using Executor = asio::io_context::executor_type;
-using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
-using Acceptor = asio::basic_socket_acceptor<asio::ip::tcp, Executor>;
+template <class Protocol>
+using Socket = asio::basic_stream_socket<Protocol, Executor>;
+template <class Protocol>
+using Acceptor = asio::basic_socket_acceptor<Protocol, Executor>;
+using Tcp = asio::ip::tcp;
+using Unix = asio::local::stream_protocol;
 
-class Session : public std::enable_shared_from_this<Session> {
+template <class Protocol>
+class Session : public std::enable_shared_from_this<Session<Protocol>> {
  public:
-  explicit Session(Socket socket) : socket_(std::move(socket)) {}
+  explicit Session(Socket<Protocol> socket) : socket_(std::move(socket)) {}
 
   void read() {
     socket_.async_read_some(asio::buffer(buffer_),
-                            [self = shared_from_this()](auto error, std::size_t size) {
+                            [self = this->shared_from_this()](auto error, std::size_t size) {
                               if (!error) self->write(size);
                             });
   }
@@ -32,20 +38,21 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   void write(std::size_t size) {
     asio::async_write(socket_, asio::buffer(buffer_.data(), size),
-                      [self = shared_from_this()](auto error, std::size_t) {
+                      [self = this->shared_from_this()](auto error, std::size_t) {
                         if (!error) self->read();
                       });
   }
 
-  Socket socket_;
+  Socket<Protocol> socket_;
   std::array<std::byte, 64 * 1024> buffer_;
 };
 
-void accept(Acceptor& acceptor) {
-  acceptor.async_accept([&acceptor](auto error, Socket socket) {
+template <class Protocol>
+void accept(Acceptor<Protocol>& acceptor) {
+  acceptor.async_accept([&acceptor](auto error, Socket<Protocol> socket) {
     if (!error) {
-      socket.set_option(asio::ip::tcp::no_delay(true));
-      std::make_shared<Session>(std::move(socket))->read();
+      if constexpr (std::is_same_v<Protocol, Tcp>) socket.set_option(Tcp::no_delay(true));
+      std::make_shared<Session<Protocol>>(std::move(socket))->read();
     }
     accept(acceptor);
   });
@@ -56,8 +63,15 @@ void accept(Acceptor& acceptor) {
 int main(int argc, char** argv) {
   const auto options = bench::parse_server_options(argc, argv);
   asio::io_context context(1);
-  Acceptor acceptor(context, {asio::ip::address_v4::loopback(), options.port});
-  bench::announce(acceptor.local_endpoint().port());
-  accept(acceptor);
-  context.run();
+  if (options.unix_path.empty()) {
+    Acceptor<Tcp> acceptor(context, {asio::ip::address_v4::loopback(), options.port});
+    bench::announce(acceptor.local_endpoint().port());
+    accept(acceptor);
+    context.run();
+  } else {
+    Acceptor<Unix> acceptor(context, Unix::endpoint(options.unix_path));
+    bench::announce(options.unix_path);
+    accept(acceptor);
+    context.run();
+  }
 }

@@ -5,7 +5,6 @@
 // Each socket is registered once, for both directions: the kernel reports writability only after
 // it has refused bytes, so this costs no event and saves every later epoll_ctl.
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "server_options.h"
+#include "socket_address.h"
 
 namespace {
 
@@ -89,31 +89,24 @@ void on_event(Connection* connection, std::uint32_t events) {
   }
 }
 
-void accept_all(int listener) {
+void accept_all(int listener, bool tcp) {
   for (;;) {
     const int fd = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) return;
     const int on = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (tcp) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     watch(EPOLL_CTL_ADD, fd, both_directions, new Connection{fd, {}});
   }
 }
 
-int listen_on(std::uint16_t port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+int listen_on(const bench::SocketAddress& address) {
+  const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
-  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  socklen_t length = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(fd, generic, length) != 0 || ::listen(fd, SOMAXCONN) != 0 ||
-      ::getsockname(fd, generic, &length) != 0) {
+  if (address.family() == AF_INET) ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (::bind(fd, address.get(), address.size()) != 0 || ::listen(fd, SOMAXCONN) != 0) {
     bench::fail("listen", std::strerror(errno));
   }
-  bench::announce(ntohs(address.sin_port));
+  bench::announce(bench::SocketAddress::of(fd).text());
   return fd;
 }
 
@@ -122,7 +115,9 @@ int listen_on(std::uint16_t port) {
 int main(int argc, char** argv) {
   const auto options = bench::parse_server_options(argc, argv);
   epoll_fd = ::epoll_create1(EPOLL_CLOEXEC);
-  const int listener = listen_on(options.port);
+  const bool tcp = options.unix_path.empty();
+  const int listener = listen_on(tcp ? bench::SocketAddress::loopback(options.port)
+                                     : bench::SocketAddress::unix_path(options.unix_path));
   watch(EPOLL_CTL_ADD, listener, EPOLLIN, nullptr);
 
   std::array<epoll_event, 1024> events{};
@@ -131,7 +126,7 @@ int main(int argc, char** argv) {
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<std::size_t>(i)];
       if (event.data.ptr == nullptr) {
-        accept_all(listener);
+        accept_all(listener, tcp);
       } else {
         on_event(static_cast<Connection*>(event.data.ptr), event.events);
       }

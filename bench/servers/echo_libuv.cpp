@@ -27,12 +27,24 @@ struct Write {
   std::unique_ptr<char[], void (*)(void*)> data{nullptr, std::free};
 };
 
-uv_stream_t* as_stream(uv_tcp_t* tcp) { return reinterpret_cast<uv_stream_t*>(tcp); }
+/// A TCP or a Unix socket: libuv's own union of their handles.
+struct Socket {
+  uv_any_handle any;
+
+  uv_stream_t* stream() { return &any.stream; }
+  void init(uv_loop_t* loop, bool tcp) {
+    if (tcp) {
+      uv_tcp_init(loop, &any.tcp);
+    } else {
+      uv_pipe_init(loop, &any.pipe, 0);
+    }
+  }
+};
 
 void close(uv_stream_t* stream) {
   auto* handle = reinterpret_cast<uv_handle_t*>(stream);
   if (uv_is_closing(handle)) return;
-  uv_close(handle, [](uv_handle_t* closed) { delete reinterpret_cast<uv_tcp_t*>(closed); });
+  uv_close(handle, [](uv_handle_t* closed) { delete reinterpret_cast<Socket*>(closed); });
 }
 
 void write(uv_stream_t* stream, char* data, std::size_t size, uv_write_cb done) {
@@ -85,14 +97,15 @@ void on_read_best(uv_stream_t* stream, ssize_t received, const uv_buf_t* buffer)
 
 void on_connection(uv_stream_t* server, int status) {
   if (status < 0) return;
-  auto* tcp = new uv_tcp_t;
-  uv_tcp_init(server->loop, tcp);
-  if (uv_accept(server, as_stream(tcp)) != 0) return close(as_stream(tcp));
-  uv_tcp_nodelay(tcp, 1);
+  const bool tcp = server->type == UV_TCP;
+  auto* socket = new Socket;
+  socket->init(server->loop, tcp);
+  if (uv_accept(server, socket->stream()) != 0) return close(socket->stream());
+  if (tcp) uv_tcp_nodelay(&socket->any.tcp, 1);
   if (usual) {
-    uv_read_start(as_stream(tcp), allocate_fresh, on_read_usual);
+    uv_read_start(socket->stream(), allocate_fresh, on_read_usual);
   } else {
-    uv_read_start(as_stream(tcp), lend_shared, on_read_best);
+    uv_read_start(socket->stream(), lend_shared, on_read_best);
   }
 }
 
@@ -104,16 +117,25 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // libuv leaves that to its user
 
   uv_loop_t* loop = uv_default_loop();
-  uv_tcp_t server;
-  uv_tcp_init(loop, &server);
+  const bool tcp = options.unix_path.empty();
+  Socket server;
+  server.init(loop, tcp);
   sockaddr_in address{};
-  uv_ip4_addr("127.0.0.1", options.port, &address);
-  uv_tcp_bind(&server, reinterpret_cast<const sockaddr*>(&address), 0);
-  if (const int error = uv_listen(as_stream(&server), SOMAXCONN, on_connection); error != 0) {
+  if (tcp) {
+    uv_ip4_addr("127.0.0.1", options.port, &address);
+    uv_tcp_bind(&server.any.tcp, reinterpret_cast<const sockaddr*>(&address), 0);
+  } else {
+    uv_pipe_bind(&server.any.pipe, options.unix_path.c_str());
+  }
+  if (const int error = uv_listen(server.stream(), SOMAXCONN, on_connection); error != 0) {
     bench::fail("listen", uv_strerror(error));
   }
-  int length = sizeof address;
-  uv_tcp_getsockname(&server, reinterpret_cast<sockaddr*>(&address), &length);
-  bench::announce(ntohs(address.sin_port));
+  if (tcp) {
+    int length = sizeof address;
+    uv_tcp_getsockname(&server.any.tcp, reinterpret_cast<sockaddr*>(&address), &length);
+    bench::announce(ntohs(address.sin_port));
+  } else {
+    bench::announce(options.unix_path);
+  }
   return uv_run(loop, UV_RUN_DEFAULT);
 }

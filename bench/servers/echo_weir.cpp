@@ -21,8 +21,13 @@ struct Echo : weir::Protocol {
 int main(int argc, char** argv) {
   const auto options = bench::parse_server_options(argc, argv);
   weir::EventLoop loop;
-  const auto server =
-      loop.run_until_complete(weir::create_server<Echo>(loop, "127.0.0.1", options.port));
-  bench::announce(server.sockets().front().sockname.port());
+  if (options.unix_path.empty()) {
+    const auto server =
+        loop.run_until_complete(weir::create_server<Echo>(loop, "127.0.0.1", options.port));
+    bench::announce(server.sockets().front().sockname.port());
+  } else {
+    loop.run_until_complete(weir::create_unix_server<Echo>(loop, options.unix_path));
+    bench::announce(options.unix_path);
+  }
   loop.run_forever();
 }

@@ -1,17 +1,20 @@
 // What every echo server of the comparison does alike, whatever library it is written on: it takes
-// `--port N`, tells on its standard output where it listens, and ends by SIGTERM's default action.
+// `--port N` (TCP or UDP, on the loopback) or `--unix PATH`, tells on its standard output where it
+// listens, and ends by SIGTERM's default action.
 #pragma once
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace bench {
 
 struct ServerOptions {
   std::uint16_t port = 0;  // 0: any free one
+  std::string unix_path;   // if not empty, a Unix socket there instead of a port
   bool usual = false;      // the peer's everyday style instead of its best
 };
 
@@ -21,20 +24,23 @@ inline ServerOptions parse_server_options(int argc, char** argv) {
     const std::string_view argument = argv[i];
     if (argument == "--port" && i + 1 < argc) {
       options.port = static_cast<std::uint16_t>(std::strtoul(argv[++i], nullptr, 10));
+    } else if (argument == "--unix" && i + 1 < argc) {
+      options.unix_path = argv[++i];
     } else if (argument == "--usual") {
       options.usual = true;
     } else {
-      std::fprintf(stderr, "usage: %s [--port N] [--usual]\n", argv[0]);
+      std::fprintf(stderr, "usage: %s [--port N | --unix PATH] [--usual]\n", argv[0]);
       std::exit(2);
     }
   }
   return options;
 }
 
-inline void announce(unsigned port) {
-  std::printf("listening %u\n", port);
+inline void announce(const std::string& where) {
+  std::printf("listening %s\n", where.c_str());
   std::fflush(stdout);
 }
+inline void announce(unsigned port) { announce(std::to_string(port)); }
 
 [[noreturn]] inline void fail(const char* what, const char* why) {
   std::fprintf(stderr, "%s: %s\n", what, why);

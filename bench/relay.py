@@ -1,0 +1,135 @@
+"""Relays between two TCP sockets: how much of a stream they carry, and what it costs them."""
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import harness
+from harness import ServerFailed, size_name
+
+CHUNK = 100 * 1024
+CONNECTIONS = [1, 10]
+BASELINE = "haproxy"
+RATIOS = {"speed_ratio": "mib_per_second", "cost_ratio": "relay_cpu_ms_per_gib"}
+
+HAPROXY_CONFIGURATION = """
+global
+  nbthread 1
+  maxconn 100
+defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 60s
+  timeout server 60s
+  {option}
+listen relay
+  bind 127.0.0.1:{port}
+  server sink 127.0.0.1:{target}
+"""
+
+
+def weir_relay(tool):
+    return lambda port, target, _: [tool, "relay", f"tcp://127.0.0.1:{port}",
+                                    f"tcp://127.0.0.1:{target}"]
+
+
+def socat(port, target, _):
+    """Its buffer is 8 KiB if nobody says otherwise."""
+    return ["socat", "-b65536", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork",
+            f"TCP:127.0.0.1:{target}"]
+
+
+def haproxy(option):
+    def command(port, target, directory):
+        configuration = Path(directory) / "haproxy.cfg"
+        configuration.write_text(
+            HAPROXY_CONFIGURATION.format(port=port, target=target, option=option))
+        return ["haproxy", "-db", "-q", "-f", str(configuration)]
+    return command
+
+
+def available(build, only):
+    """{name: what makes its command of port, target and a directory}; the baseline is first."""
+    tool = build.parent / "tools/weir/weir"
+    relays = {
+        BASELINE: ("haproxy", haproxy("")),
+        "haproxy splice": ("haproxy", haproxy("option splice-auto")),
+        "Weir": (str(tool), weir_relay(str(tool))),
+        "socat": ("socat", socat),
+    }
+    found = {}
+    for name, (program, command) in relays.items():
+        if only and name not in only:
+            continue
+        if shutil.which(program):
+            found[name] = command
+        else:
+            print(f"{name}: there is no {program}, left out")
+    return found
+
+
+def free_port():
+    """One that nobody has now; the relays do not say which they were given."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def relay(build, command, connections, seconds):
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench"))
+        options = harness.arguments_of({"through": port, "connections": connections, "size": CHUNK,
+                                        "duration": seconds, "warm_up": min(0.2, seconds / 4)})
+        load = stack.enter_context(subprocess.Popen(
+            [build / "bench_relay_load", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, preexec_fn=harness.in_child(harness.LOAD_CPU)))
+        stack.callback(harness.end, load)
+        target = harness.announced_address(load, ["bench_relay_load"])
+        relay = stack.enter_context(subprocess.Popen(
+            command(port, target, directory), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, preexec_fn=harness.in_child(harness.SERVER_CPU)))
+        stack.callback(harness.end, relay)
+        output, errors = load.communicate(f"{relay.pid}\n", timeout=60)
+    if load.returncode != 0:
+        raise ServerFailed(errors.strip())
+    return json.loads(output)
+
+
+def run(build, only, rounds, seconds):
+    """{connections: {relay: medians}}."""
+    if not (build / "bench_relay_load").exists():
+        print("relays: left out, bench_relay_load was not built")
+        return None
+    relays = available(build, only)
+    for name in list(relays):
+        try:
+            relay(build, relays[name], 1, 0.1)
+        except ServerFailed as failure:
+            print(f"{name} does not relay, left out: {failure}")
+            del relays[name]
+    if not relays:
+        return None
+    figures = {}
+    for connections in CONNECTIONS:
+        reports = {name: [] for name in relays}
+        for name in harness.in_turns(relays, rounds):
+            reports[name].append(relay(build, relays[name], connections, seconds))
+        figures[connections] = harness.with_ratios(reports, RATIOS)
+    show(figures)
+    return figures
+
+
+def show(figures):
+    first = next(iter(next(iter(figures.values()))))
+    for heading, unit, key, ratio, form in (
+            ("MiB/s (more is better)", "MiB/s", "mib_per_second", "speed_ratio", ",.0f"),
+            ("relay's CPU a GiB (less is better)", "ms", "relay_cpu_ms_per_gib", "cost_ratio",
+             ",.0f")):
+        print(f"\nRelay of a stream in chunks of {size_name(CHUNK)}, {heading}: "
+              f"{first} in {unit}, the others as a ratio to it\n")
+        print(harness.ratio_table("connections", figures, key, ratio, form))
