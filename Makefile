@@ -7,6 +7,7 @@ PREFIX ?= /usr/local
 TESTS ?=
 JOBS ?= $(shell nproc)
 PACKAGES ?= yes
+ROUNDS ?= 2000
 
 build := build/$(PRESET)
 sources = $(shell find include src tests examples bench tools -name '*.cpp' -o -name '*.h')
@@ -44,6 +45,12 @@ bench:  ## measure; see docs/performance.md
 	cmake --build --preset release --target bench/all --parallel $(JOBS)
 	python3 bench/run.py
 
+soak:  ## use every transport thousands of times and look for leaks: ROUNDS=2000
+	$(packages) build test
+	cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target weir_soak --parallel $(JOBS)
+	$(build)/tests/weir_soak $(ROUNDS)
+
 tidy:  ## clang-tidy over the library, the tool and the examples
 	$(packages) build test clang lint
 	cmake --preset clang
@@ -72,4 +79,4 @@ clean:  ## remove build/
 	rm -rf build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan clang bench tidy format format-check install build-tool clean
+.PHONY: help demo test asan tsan clang bench soak tidy format format-check install build-tool clean

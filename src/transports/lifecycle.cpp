@@ -66,7 +66,8 @@ void Lifecycle::report(std::string message, const std::exception_ptr& thrown) no
       .message = std::move(message), .exception = thrown, .protocol = protocol_};
   if (kind_ == TransportKind::stream) context.transport = Transport(who_);
   if (kind_ == TransportKind::datagram) context.datagram_transport = DatagramTransport(who_);
-  if (const auto* core = kind_ == TransportKind::subprocess ? who_.get<SubprocessCore>() : nullptr) {
+  if (const auto* core =
+          kind_ == TransportKind::subprocess ? who_.get<SubprocessCore>() : nullptr) {
     context.subprocess_transport = core->handle();
   }
   loop_.call_exception_handler(context);

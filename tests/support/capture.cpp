@@ -1,7 +1,9 @@
 #include "capture.h"
 
+#include <chrono>
 #include <filesystem>
 #include <iterator>
+#include <thread>
 #include <utility>
 
 namespace weir::test {
@@ -56,6 +58,13 @@ std::size_t open_descriptors() {
   const std::filesystem::directory_iterator entries("/proc/self/fd");
   // One of them is the directory itself.
   return static_cast<std::size_t>(std::distance(begin(entries), end(entries))) - 1;
+}
+
+void wait_for_descriptors(std::size_t count) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (open_descriptors() > count && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
 }
 
 }  // namespace weir::test

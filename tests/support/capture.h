@@ -61,4 +61,8 @@ std::string what(const std::exception_ptr& exception);
 /// How many descriptors this process has open.
 std::size_t open_descriptors();
 
+/// Waits until this process has no more than `count` descriptors open: a thread of a pool that nobody waits
+/// for any more, or a sanitizer looking at it, may hold one for a moment.
+void wait_for_descriptors(std::size_t count);
+
 }  // namespace weir::test

@@ -116,15 +116,6 @@ inline std::vector<BackendKind> backends_with_descriptors(bool wanted) {
   return kinds;
 }
 
-/// Waits until this process has no more than `count` descriptors open: a resolver's thread may still
-/// hold a file for a question that nobody waits for any more.
-inline void wait_for_descriptors(std::size_t count) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (open_descriptors() > count && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::yield();
-  }
-}
-
 /// How many threads this process has.
 inline std::size_t threads() {
   const std::filesystem::directory_iterator entries("/proc/self/task");

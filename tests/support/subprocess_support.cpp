@@ -18,8 +18,8 @@ class SubprocessRecorder::Telling final : public SubprocessProtocol {
   Telling& operator=(const Telling&) = delete;
   ~Telling() override { --alive; }
 
-  void connection_made(SubprocessTransport transport) override {
-    recorder_.transport = std::move(transport);
+  void connection_made(SubprocessTransport made) override {
+    recorder_.transport = std::move(made);
     recorder_.note("connection_made", "connection_made");
   }
   void pipe_data_received(int fd, std::span<const std::byte> data) override {
