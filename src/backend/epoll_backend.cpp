@@ -16,15 +16,21 @@
 namespace weir::inline v0::detail {
 
 std::error_code Source::control(int operation, std::uint32_t events) noexcept {
-  epoll_event event{.events = events, .data = {.u64 = name()}};
-  if (::epoll_ctl(backend_.epoll(), operation, descriptor_, &event) == 0) return {};
+  return backend_.control(operation, descriptor_, events, name());
+}
+
+std::error_code EpollBackend::control(int operation, int descriptor, std::uint32_t events,
+                                      std::uint64_t name) noexcept {
+  if (::getpid() != process_) return std::make_error_code(std::errc::operation_not_permitted);
+  epoll_event event{.events = events, .data = {.u64 = name}};
+  if (::epoll_ctl(epoll_.get(), operation, descriptor, &event) == 0) return {};
   return last_system_error();
 }
 
 Source::~Source() { backend_.source_gone(*this); }
 
 EpollBackend::EpollBackend(Fd epoll, Fd wake_up) noexcept
-    : epoll_(std::move(epoll)), wake_up_(std::move(wake_up)) {}
+    : epoll_(std::move(epoll)), wake_up_(std::move(wake_up)), process_(::getpid()) {}
 
 EpollBackend::~EpollBackend() = default;
 

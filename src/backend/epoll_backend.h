@@ -109,7 +109,9 @@ class EpollBackend final : public Backend {
   }
 
   // --- For the sources
-  int epoll() const noexcept { return epoll_.get(); }
+  /// epoll_ctl(); but nothing in a forked copy of the process, whose set is the parent's too. [O6]
+  std::error_code control(int operation, int descriptor, std::uint32_t events,
+                          std::uint64_t name) noexcept;
   void deliver_next_turn(Source& source) noexcept {
     if (!source.linked()) next_.push_back(source);
   }
@@ -133,6 +135,7 @@ class EpollBackend final : public Backend {
 
   Fd epoll_;
   Fd wake_up_;
+  const int process_;  ///< whose set it is
   std::array<epoll_event, 256> kernel_events_{};
   IntrusiveList<Source, ReadyTag> ready_;  ///< what wait() collected
   IntrusiveList<Source, ReadyTag> next_;   ///< what the next wait() collects without the kernel

@@ -205,8 +205,7 @@ void EpollDatagramChannel::wait_for_room(const Address& destination) noexcept {
   if (own_buffer_full) return;
   Result<Fd> room = open_socket(AddressFamily::unix_socket, SOCK_DGRAM);
   if (room && !connect_socket(room.value().get(), destination)) {
-    epoll_event event{.events = EPOLLOUT | EPOLLET, .data = {.u64 = name()}};
-    if (::epoll_ctl(backend_.epoll(), EPOLL_CTL_ADD, room.value().get(), &event) == 0) {
+    if (!backend_.control(EPOLL_CTL_ADD, room.value().get(), EPOLLOUT | EPOLLET, name())) {
       room_ = std::move(room.value());
       return;
     }
@@ -216,7 +215,7 @@ void EpollDatagramChannel::wait_for_room(const Address& destination) noexcept {
 
 void EpollDatagramChannel::forget_room() noexcept {
   if (!room_) return;
-  static_cast<void>(::epoll_ctl(backend_.epoll(), EPOLL_CTL_DEL, room_.get(), nullptr));
+  static_cast<void>(backend_.control(EPOLL_CTL_DEL, room_.get(), 0, name()));
   room_.reset();
 }
 

@@ -149,6 +149,33 @@ TEST_P(KernelEdges, TheResolverWorksInAForkedChild) {
   EXPECT_EQ(status, 0);
 }
 
+// O6: a child made by fork() that destroys its copy of a loop leaves the parent's as it was.
+TEST_P(KernelEdges, AForkedCopyOfALoopMayBeClosed) {
+  if (sanitized) GTEST_SKIP() << "the sanitizers do not follow a fork with threads";
+  std::string received;
+  const SocketPair pair;
+  const Descriptor watched(::dup(pair.a()));
+  bool readable = false;
+  loop().add_reader(watched.get(), [&] { readable = true; });
+  auto connection = run_until_done(connect_accepted_socket(
+      loop(), [&] { return std::make_shared<Reader>(received); }, ::dup(pair.b())));
+  iterate(2);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    loop().close();
+    ::_exit(0);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  send(pair.a(), "to the parent");
+  send(pair.b(), "to its reader");
+  run_until([&] { return readable && received == "to the parent"; });
+  loop().remove_reader(watched.get());
+  connection.transport.abort();
+  run_until([&] { return connection.transport.get_protocol() == nullptr; });
+  iterate(2);
+}
+
 INSTANTIATE_TEST_SUITE_P(Behaviour, KernelEdges,
                          ::testing::ValuesIn(backends_with_descriptors(true)), backend_name);
 
