@@ -23,12 +23,11 @@ DatagramCore& DatagramCore::start(Loop& loop, DatagramParts parts) {
 }
 
 DatagramCore::DatagramCore(Loop& loop, DatagramParts parts)
-    : slot_(loop.slots().acquire(this)),
-      channel_(std::move(parts.channel)),
+    : channel_(std::move(parts.channel)),
       connected_(channel_->peer_address().has_value()),
       remote_(channel_->peer_address().value_or(std::move(parts.remote))),
       protocol_(parts.protocol.get()),
-      lifecycle_(loop, TransportKind::datagram, slot_, std::move(parts.protocol)),
+      lifecycle_(loop, TransportKind::datagram, this, std::move(parts.protocol)),
       receiving_(lifecycle_, *channel_),
       queue_(loop.chunks()) {
   channel_->attach(*this);
@@ -36,7 +35,7 @@ DatagramCore::DatagramCore(Loop& loop, DatagramParts parts)
 
 DatagramCore::~DatagramCore() {
   // Dropped with its loop: the protocol's destructor must find a dead handle.
-  if (slot_.alive()) lifecycle_.loop().slots().release(*slot_.slot);
+  lifecycle_.retire_name();
 }
 
 DatagramCore* DatagramCore::of(const DatagramTransport& handle) noexcept {
@@ -208,7 +207,7 @@ void DatagramCore::doom() noexcept {
 
 void DatagramCore::lose() noexcept {
   lifecycle_.connection_lost();
-  lifecycle_.loop().slots().release(*slot_.slot);
+  lifecycle_.retire_name();
   channel_->close();
   lifecycle_.drop_protocol();
 }

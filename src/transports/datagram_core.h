@@ -46,7 +46,7 @@ class DatagramCore final : public Owned, private DatagramEvents {
   explicit DatagramCore(Loop& loop, DatagramParts parts);
   ~DatagramCore() override;
 
-  DatagramTransport handle() const noexcept { return DatagramTransport(slot_); }
+  DatagramTransport handle() const noexcept { return DatagramTransport(lifecycle_.name()); }
   bool on_loop_thread() noexcept { return lifecycle_.loop().on_loop_thread(); }
   /// The transport behind a handle, null if it is dead.
   static DatagramCore* of(const DatagramTransport& handle) noexcept;
@@ -89,7 +89,6 @@ class DatagramCore final : public Owned, private DatagramEvents {
   void doom() noexcept;
   void lose() noexcept;
 
-  SlotRef slot_;
   std::unique_ptr<DatagramChannel> channel_;
   const bool connected_;  ///< to a peer, which may have no name [D7]
   const Address remote_;  ///< that peer, or where datagrams go without one; else empty [D6, D20]

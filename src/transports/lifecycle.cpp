@@ -64,10 +64,10 @@ CloseReason Lifecycle::fatal(const char* name, std::exception_ptr thrown) noexce
 void Lifecycle::report(std::string message, const std::exception_ptr& thrown) noexcept {
   ExceptionContext context{
       .message = std::move(message), .exception = thrown, .protocol = protocol_};
-  if (kind_ == TransportKind::stream) context.transport = Transport(who_);
-  if (kind_ == TransportKind::datagram) context.datagram_transport = DatagramTransport(who_);
+  if (kind_ == TransportKind::stream) context.transport = Transport(name_);
+  if (kind_ == TransportKind::datagram) context.datagram_transport = DatagramTransport(name_);
   if (const auto* core =
-          kind_ == TransportKind::subprocess ? who_.get<SubprocessCore>() : nullptr) {
+          kind_ == TransportKind::subprocess ? name_.get<SubprocessCore>() : nullptr) {
     context.subprocess_transport = core->handle();
   }
   loop_.call_exception_handler(context);

@@ -30,10 +30,21 @@ class Lifecycle {
  public:
   enum class State : std::uint8_t { open, flushing, doomed, lost };
 
-  /// `who` is the name of the transport, for reports.
-  Lifecycle(Loop& loop, TransportKind kind, SlotRef who,
-            std::shared_ptr<AbstractProtocol> protocol) noexcept
-      : loop_(loop), protocol_(std::move(protocol)), who_(who), kind_(kind) {}
+  /// `transport` is whose life it is; it gets a name.
+  Lifecycle(Loop& loop, TransportKind kind, void* transport,
+            std::shared_ptr<AbstractProtocol> protocol)
+      : loop_(loop),
+        protocol_(std::move(protocol)),
+        name_(loop.slots().acquire(transport)),
+        kind_(kind) {}
+
+  /// What handles hold.
+  const SlotRef& name() const noexcept { return name_; }
+  /// From here on handles find nothing. Before any part of the transport goes: what is the user's may
+  /// use a handle while it is destroyed. May be repeated.
+  void retire_name() noexcept {
+    if (name_.alive()) loop_.slots().release(*name_.slot);
+  }
 
   Loop& loop() noexcept { return loop_; }
   State state() const noexcept { return state_; }
@@ -107,7 +118,7 @@ class Lifecycle {
   Loop& loop_;
   std::shared_ptr<AbstractProtocol> protocol_;
   CloseReason reason_;
-  SlotRef who_;
+  SlotRef name_;
   TransportKind kind_;
   State state_ = State::open;
 };

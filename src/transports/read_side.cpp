@@ -8,7 +8,7 @@ ReadSide::Target ReadSide::receive_buffer() noexcept {
   // A protocol that hands over to another from inside get_buffer() has its buffer left alone. [U10]
   while (BufferedProtocol* protocol = buffered_) {
     std::span<std::byte> buffer;
-    CloseReason failure = lifecycle_.guard("protocol.get_buffer()", [&] {
+    CloseReason failure = switch_.lifecycle().guard("protocol.get_buffer()", [&] {
       buffer = protocol->get_buffer(-1);
       if (buffer.empty() && reading() && protocol == buffered_) {
         throw WrongStateError("get_buffer() returned an empty buffer");
@@ -30,11 +30,11 @@ CloseReason ReadSide::received(ConstBytes bytes) noexcept {
   };
   const bool buffered = buffered_ != nullptr;
   if (role_ == StreamRole::read_pipe) {
-    lifecycle_.run(buffered ? "buffer_updated()" : "data_received()", deliver);  // [I8]
+    switch_.lifecycle().run(buffered ? "buffer_updated()" : "data_received()", deliver);  // [I8]
     return {};
   }
-  return lifecycle_.guard(buffered ? "protocol.buffer_updated()" : "protocol.data_received()",
-                          deliver);
+  return switch_.lifecycle().guard(
+      buffered ? "protocol.buffer_updated()" : "protocol.data_received()", deliver);
 }
 
 bool ReadSide::call_eof_received() {
@@ -45,13 +45,13 @@ ReadSide::Eof ReadSide::eof() noexcept {
   switch_.end();
   // What leaves the loop by an exception leaves the connection as it is. [C10]
   bool keep_open = true;
-  CloseReason failure =
-      lifecycle_.guard("protocol.eof_received()", [&] { keep_open = call_eof_received(); });
+  CloseReason failure = switch_.lifecycle().guard("protocol.eof_received()",
+                                                  [&] { keep_open = call_eof_received(); });
   return {keep_open ? AfterEof::keep_open : AfterEof::close, std::move(failure)};
 }
 
 void ReadSide::pipe_eof() noexcept {
-  lifecycle_.run("eof_received()", [&] { static_cast<void>(call_eof_received()); });
+  switch_.lifecycle().run("eof_received()", [&] { static_cast<void>(call_eof_received()); });
 }
 
 }  // namespace weir::inline v0::detail

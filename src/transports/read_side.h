@@ -24,9 +24,11 @@ class ReadSide {
  public:
   ReadSide(Lifecycle& lifecycle, StreamChannel& channel, StreamRole role,
            const AnyProtocol& protocol) noexcept
-      : lifecycle_(lifecycle), switch_(lifecycle, channel), role_(role) {
+      : switch_(lifecycle, channel), role_(role) {
     set_protocol(protocol);
   }
+
+  StreamRole role() const noexcept { return role_; }
 
   /// Who is told; the lifecycle owns it.
   void set_protocol(const AnyProtocol& protocol) noexcept {
@@ -59,7 +61,6 @@ class ReadSide {
  private:
   bool call_eof_received();
 
-  Lifecycle& lifecycle_;
   ReceiveSwitch<StreamChannel> switch_;
   Protocol* stream_ = nullptr;            ///< the protocol if it takes bytes by data_received()
   BufferedProtocol* buffered_ = nullptr;  ///< the protocol if it provides its own buffers

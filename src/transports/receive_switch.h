@@ -30,6 +30,7 @@ class ReceiveSwitch {
   /// There is nothing more to receive, also after resume(). [S4]
   void end() noexcept { ended_ = true; }
 
+  Lifecycle& lifecycle() const noexcept { return lifecycle_; }
   bool reading() const noexcept { return !paused_ && !lifecycle_.closing(); }
 
  private:

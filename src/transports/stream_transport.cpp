@@ -18,20 +18,18 @@ StreamTransport& StreamTransport::start(Loop& loop, StreamTransportParts parts) 
 }
 
 StreamTransport::StreamTransport(Loop& loop, StreamTransportParts parts)
-    : slot_(loop.slots().acquire(this)),
-      channel_(std::move(parts.channel)),
+    : channel_(std::move(parts.channel)),
       peer_(std::move(parts.peer)),
-      role_(parts.role),
       observer_(std::move(parts.observer)),
-      lifecycle_(loop, TransportKind::stream, slot_, parts.protocol.base()),
-      read_side_(lifecycle_, *channel_, role_, parts.protocol),
-      write_side_(lifecycle_, *channel_, role_) {
+      lifecycle_(loop, TransportKind::stream, this, parts.protocol.base()),
+      read_side_(lifecycle_, *channel_, parts.role, parts.protocol),
+      write_side_(lifecycle_, *channel_, parts.role) {
   channel_->attach(*this);
 }
 
 StreamTransport::~StreamTransport() {
   // Dropped with its loop: the protocol's destructor must find a dead handle.
-  if (slot_.alive()) lifecycle_.loop().slots().release(*slot_.slot);
+  lifecycle_.retire_name();
 }
 
 StreamTransport* StreamTransport::of(const Transport& handle) noexcept {
@@ -85,7 +83,7 @@ std::vector<Descriptor> StreamTransport::take_descriptors() {
 
 /// On a pipe the end of the stream is the end of the transport. [I12]
 void StreamTransport::write_eof() {
-  if (role_ == StreamRole::write_pipe) return close();
+  if (role() == StreamRole::write_pipe) return close();
   write_side_.write_eof();
 }
 
@@ -97,7 +95,7 @@ void StreamTransport::close() {
   }
   lifecycle_.set_flushing();
   // A write pipe goes on watching whether somebody will read the rest.
-  if (role_ != StreamRole::write_pipe) channel_->stop_receiving();
+  if (role() != StreamRole::write_pipe) channel_->stop_receiving();
   if (write_side_.locked()) {
     write_side_.lose_lock({});
     settle_writing();
@@ -131,7 +129,7 @@ EffectiveWriteBufferLimits StreamTransport::write_buffer_limits() const noexcept
 std::size_t StreamTransport::write_buffer_size() const noexcept { return write_side_.size(); }
 
 ExtraInfo StreamTransport::extra_info(std::string_view name) const {
-  if (role_ != StreamRole::socket) {
+  if (role() != StreamRole::socket) {
     if (name == "pipe") return PipeView{channel_->descriptor()};
     return {};
   }
@@ -157,7 +155,7 @@ void StreamTransport::set_protocol(AnyProtocol protocol) {
   if (!protocol) {
     throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
   }
-  require_fit(protocol, role_);
+  require_fit(protocol, role());
   if (lifecycle_.state() == Lifecycle::State::lost) return;
   read_side_.set_protocol(protocol);
   lifecycle_.replace_protocol(protocol.base());
@@ -174,7 +172,7 @@ std::optional<std::span<std::byte>> StreamTransport::receive_buffer() noexcept {
 void StreamTransport::on_received(ConstBytes bytes) noexcept { fail(read_side_.received(bytes)); }
 
 void StreamTransport::on_eof() noexcept {
-  switch (role_) {
+  switch (role()) {
     case StreamRole::socket: return socket_ended();
     case StreamRole::read_pipe: return read_pipe_ended();
     case StreamRole::write_pipe: return reader_gone();
@@ -214,7 +212,7 @@ void StreamTransport::on_sent(std::size_t count) noexcept {
 
 /// An input/output error is how a terminal's input ends when the other side has gone. [I7]
 void StreamTransport::on_failed(std::error_code error) noexcept {
-  if (role_ == StreamRole::read_pipe && error != std::errc::io_error) {
+  if (role() == StreamRole::read_pipe && error != std::errc::io_error) {
     lifecycle_.report("Fatal read error on pipe transport",
                       std::make_exception_ptr(std::system_error(error, "read")));
   }
@@ -243,7 +241,7 @@ void StreamTransport::doom(const CloseReason& reason) {
 
 void StreamTransport::lose() noexcept {
   lifecycle_.connection_lost();
-  lifecycle_.loop().slots().release(*slot_.slot);
+  lifecycle_.retire_name();
   channel_->close();
   if (observer_ != nullptr) observer_->connection_gone(*this);
   lifecycle_.drop_protocol();

@@ -59,9 +59,9 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   explicit StreamTransport(Loop& loop, StreamTransportParts parts);
   ~StreamTransport() override;
 
-  Transport handle() const noexcept { return Transport(slot_); }
+  Transport handle() const noexcept { return Transport(lifecycle_.name()); }
   bool on_loop_thread() noexcept { return lifecycle_.loop().on_loop_thread(); }
-  StreamRole role() const noexcept { return role_; }
+  StreamRole role() const noexcept { return read_side_.role(); }
   /// The transport behind a handle, null if it is dead.
   static StreamTransport* of(const Transport& handle) noexcept;
 
@@ -120,10 +120,8 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   void doom(const CloseReason& reason);
   void lose() noexcept;
 
-  SlotRef slot_;
   std::unique_ptr<StreamChannel> channel_;
   Address peer_;
-  const StreamRole role_;
   std::shared_ptr<ConnectionObserver> observer_;
   Lifecycle lifecycle_;
   ReadSide read_side_;

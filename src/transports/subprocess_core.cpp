@@ -49,13 +49,12 @@ SubprocessCore& SubprocessCore::start(Loop& loop, SubprocessParts parts) {
 
 SubprocessCore::SubprocessCore(Loop& loop, Spawned child,
                                std::shared_ptr<SubprocessProtocol> protocol)
-    : slot_(loop.slots().acquire(this)),
-      lifecycle_(loop, TransportKind::subprocess, slot_, std::move(protocol)),
+    : lifecycle_(loop, TransportKind::subprocess, this, std::move(protocol)),
       child_(loop, std::move(child), *this) {}
 
 SubprocessCore::~SubprocessCore() {
   // Dropped with its loop: the protocol's destructor must find a dead handle.
-  if (slot_.alive()) lifecycle_.loop().slots().release(*slot_.slot);
+  lifecycle_.retire_name();
 }
 
 SubprocessCore* SubprocessCore::of(const SubprocessTransport& handle) noexcept {
@@ -67,7 +66,7 @@ void SubprocessCore::connect(std::size_t fd, std::unique_ptr<StreamChannel> chan
   pipes_[fd].transport =
       StreamTransport::start(lifecycle_.loop(),
                              {.channel = std::move(channel),
-                              .protocol = std::make_shared<PipeProtocol>(slot_, fd),
+                              .protocol = std::make_shared<PipeProtocol>(lifecycle_.name(), fd),
                               .role = fd == 0 ? StreamRole::write_pipe : StreamRole::read_pipe})
           .handle();
 }
@@ -156,7 +155,7 @@ void SubprocessCore::finish_if_over() {
 
 void SubprocessCore::lose() noexcept {
   lifecycle_.connection_lost();
-  lifecycle_.loop().slots().release(*slot_.slot);
+  lifecycle_.retire_name();
   lifecycle_.drop_protocol();
   Loop::destroy(*this);
 }

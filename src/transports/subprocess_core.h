@@ -41,7 +41,7 @@ class SubprocessCore final : public Owned, private ChildEvents {
   SubprocessCore(Loop& loop, Spawned child, std::shared_ptr<SubprocessProtocol> protocol);
   ~SubprocessCore() override;
 
-  SubprocessTransport handle() const { return {slot_, child_.status()}; }
+  SubprocessTransport handle() const { return {lifecycle_.name(), child_.status()}; }
   bool on_loop_thread() noexcept { return lifecycle_.loop().on_loop_thread(); }
   /// The transport behind a handle, null if it is dead.
   static SubprocessCore* of(const SubprocessTransport& handle) noexcept;
@@ -81,7 +81,6 @@ class SubprocessCore final : public Owned, private ChildEvents {
   void finish_if_over();
   void lose() noexcept;
 
-  SlotRef slot_;
   Lifecycle lifecycle_;
   Child child_;
   std::array<Pipe, 3> pipes_{};
