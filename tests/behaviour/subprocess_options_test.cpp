@@ -193,7 +193,7 @@ constexpr const char* list_descriptors =
 // P19: nothing but 0, 1 and 2 is inherited, whatever this process has open.
 TEST_P(SubprocessOptionsTest, NothingElseIsInherited) {
   const Fd inheritable(::open("/dev/null", O_RDONLY));
-  const Fd high(::fcntl(inheritable.get(), F_DUPFD, 400));
+  const Fd high(::fcntl(inheritable.get(), F_DUPFD, 100));
   EXPECT_EQ(output_of(list_descriptors), "");
 }
 
@@ -222,8 +222,8 @@ TEST_P(SubprocessOptionsTest, NoChildHoldsThePipeOfAnother) {
 
 // P22: close_fds = false leaves those that are not close-on-exec.
 TEST_P(SubprocessOptionsTest, DescriptorsThatAreNotClosed) {
-  const Fd inheritable(::fcntl(0, F_DUPFD, 400));
-  const Fd closing(::fcntl(0, F_DUPFD_CLOEXEC, 401));
+  const Fd inheritable(::fcntl(0, F_DUPFD, 100));
+  const Fd closing(::fcntl(0, F_DUPFD_CLOEXEC, 101));
   const std::string listed = '\n' + output_of(list_descriptors, {.close_fds = false});
   EXPECT_NE(listed.find('\n' + std::to_string(inheritable.get()) + '\n'), std::string::npos);
   EXPECT_EQ(listed.find('\n' + std::to_string(closing.get()) + '\n'), std::string::npos);

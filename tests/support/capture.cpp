@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include "run_until.h"
+
 namespace weir::test {
 
 LogCapture::LogCapture() {
@@ -61,7 +63,7 @@ std::size_t open_descriptors() {
 }
 
 void wait_for_descriptors(std::size_t count) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   while (open_descriptors() > count && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::yield();
   }

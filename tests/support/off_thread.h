@@ -5,10 +5,10 @@
 #include <chrono>
 #include <functional>
 #include <source_location>
-#include <stdexcept>
-#include <string>
 #include <thread>
 #include <utility>
+
+#include "run_until.h"
 
 namespace weir::test {
 
@@ -16,12 +16,9 @@ namespace weir::test {
 /// them, so only the clock on the wall counts.
 inline void run_until_off_thread(EventLoop& loop, const std::function<bool()>& condition,
                                  std::source_location where = std::source_location::current()) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) {
-      throw std::runtime_error("not reached within 20 seconds: the condition at " +
-                               std::string(where.file_name()) + ':' + std::to_string(where.line()));
-    }
+    if (std::chrono::steady_clock::now() > deadline) give_up(where);
     loop.run_once(std::chrono::milliseconds(1));
     std::this_thread::yield();
   }
