@@ -20,6 +20,7 @@ HAPROXY_CONFIGURATION = """
 global
   nbthread 1
   maxconn 100
+  {tuning}
 defaults
   mode tcp
   timeout connect 10s
@@ -38,16 +39,16 @@ def weir_relay(tool):
 
 
 def socat(port, target, _):
-    """Its buffer is 8 KiB if nobody says otherwise."""
+    """With 64 KiB buffers; its own default is 8 KiB."""
     return ["socat", "-b65536", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork",
             f"TCP:127.0.0.1:{target}"]
 
 
-def haproxy(option):
+def haproxy(option="", tuning=""):
     def command(port, target, directory):
         configuration = Path(directory) / "haproxy.cfg"
         configuration.write_text(
-            HAPROXY_CONFIGURATION.format(port=port, target=target, option=option))
+            HAPROXY_CONFIGURATION.format(port=port, target=target, option=option, tuning=tuning))
         return ["haproxy", "-db", "-q", "-f", str(configuration)]
     return command
 
@@ -56,8 +57,9 @@ def available(build, only):
     """{name: what makes its command of port, target and a directory}; the baseline is first."""
     tool = build.parent / "tools/weir/weir"
     relays = {
-        BASELINE: ("haproxy", haproxy("")),
-        "haproxy splice": ("haproxy", haproxy("option splice-auto")),
+        BASELINE: ("haproxy", haproxy()),
+        "haproxy splice": ("haproxy", haproxy(option="option splice-auto")),
+        "haproxy 256 KiB": ("haproxy", haproxy(tuning="tune.bufsize 262144")),
         "Weir": (str(tool), weir_relay(str(tool))),
         "socat": ("socat", socat),
     }

@@ -67,10 +67,12 @@ class WEIR_API CloseReason {
   CloseReason(std::exception_ptr exception);  // NOLINT(google-explicit-constructor)
 
   /// True when something went wrong.
-  explicit operator bool() const noexcept { return code_ || exception_ != nullptr; }
+  explicit operator bool() const noexcept { return category_ != nullptr || exception_ != nullptr; }
 
   /// The error of the system; zero when there is none.
-  std::error_code code() const noexcept { return code_; }
+  std::error_code code() const noexcept {
+    return category_ != nullptr ? std::error_code(value_, *category_) : std::error_code();
+  }
 
   /// The exception; for an error of the system a std::system_error of it, when empty a null pointer.
   std::exception_ptr exception() const;
@@ -82,7 +84,9 @@ class WEIR_API CloseReason {
   std::string message() const;
 
  private:
-  std::error_code code_;
+  // Not a std::error_code, whose default asks for its category: transports pass around empty reasons.
+  const std::error_category* category_ = nullptr;
+  int value_ = 0;
   std::exception_ptr exception_;
 };
 

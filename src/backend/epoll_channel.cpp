@@ -33,15 +33,9 @@ void EpollChannel::want_output(bool wanted) noexcept {
   want(input_interest() | (wanted ? EPOLLOUT : 0U));
 }
 
-void EpollChannel::set_trigger(Trigger trigger) noexcept {
-  const std::uint32_t bit = trigger == Trigger::edge ? EPOLLET : 0U;
-  if (std::exchange(trigger_, bit) == bit || interest_ == 0) return;
-  want(interest_ & ~std::uint32_t{EPOLLET});
-}
-
 void EpollChannel::want(std::uint32_t events) noexcept {
   const int operation = interest_ == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-  const std::error_code error = control(operation, events | trigger_);
+  const std::error_code error = control(operation, events | EPOLLET);
   if (error == std::errc::operation_not_permitted) {
     // A device without poll, such as /dev/null.
     always_ready_ = readable_ = writable_ = true;

@@ -26,9 +26,6 @@ class EpollChannel : protected Source {
   void end() noexcept;
   /// Whether the kernel is to tell of room to send; from begin_sending() on it does.
   void want_output(bool wanted) noexcept;
-  enum class Trigger : bool { level, edge };
-  /// Level-triggered, the kernel tells again and again what a receive left behind.
-  void set_trigger(Trigger trigger) noexcept;
   /// Nothing more comes after this error: neither receiving nor sending goes on.
   void stop() noexcept { receiving_ = sending_ = false; }
 
@@ -49,8 +46,7 @@ class EpollChannel : protected Source {
 
   Fd owned_;
   std::uint32_t interest_ = 0;  ///< what the kernel was asked for
-  std::uint32_t trigger_ = EPOLLET;
-  int failure_ = 0;  ///< errno of the registration, told by deliver()
+  int failure_ = 0;             ///< errno of the registration, told by deliver()
   bool closed_ = false;
 
  protected:

@@ -52,24 +52,12 @@ void take_descriptors(msghdr& message, std::vector<Fd>& descriptors) {
   }
 }
 
-/// A receive stops at passed descriptors, however short it is then, so that a short one proves nothing.
-/// Asking the kernel each time whether it did costs a tenth of a message. So this channel is
-/// level-triggered as long as nothing but input is waited for, and drains the socket else.
+/// A receive stops behind passed descriptors, and says so. From a peer that passes any, a short one
+/// proves nothing.
 class EpollUnixChannel final : public EpollStreamChannel, private LocalSocket {
  public:
-  EpollUnixChannel(EpollBackend& backend, Fd socket)
-      : EpollStreamChannel(backend, std::move(socket)) {
-    set_trigger(Trigger::level);
-  }
+  using EpollStreamChannel::EpollStreamChannel;
 
-  void start_receiving() noexcept override {
-    if (!sending_) watch(Trigger::level);
-    EpollStreamChannel::start_receiving();
-  }
-  void start_sending() noexcept override {
-    watch(Trigger::edge);
-    EpollStreamChannel::start_sending();
-  }
   LocalSocket* local_socket() noexcept override { return this; }
 
  private:
@@ -81,15 +69,6 @@ class EpollUnixChannel final : public EpollStreamChannel, private LocalSocket {
   std::vector<Fd> take_received() noexcept override { return std::exchange(received_, {}); }
   std::optional<PeerCredentials> peer_credentials() const noexcept override;
 
-  std::size_t deliver() noexcept override {
-    // What would be told for ever.
-    if (!receiving_ || (events_ & drain_events) != 0) watch(Trigger::edge);
-    return EpollStreamChannel::deliver();
-  }
-  void watch(Trigger trigger) noexcept {
-    drain_ = trigger == Trigger::edge;
-    if (descriptor_ >= 0) set_trigger(trigger);
-  }
   void receive() noexcept override {
     EpollStreamChannel::receive();
     received_.clear();
@@ -129,17 +108,20 @@ std::optional<PeerCredentials> EpollUnixChannel::peer_credentials() const noexce
 }
 
 ssize_t EpollUnixChannel::receive_some(std::span<std::byte> buffer) noexcept {
-  // The kernel closes descriptors that there is no room for.
-  if (!keeps_descriptors_) return EpollStreamChannel::receive_some(buffer);
   ControlBuffer control;  // NOLINT(*-member-init): the kernel says how much of it it filled
   iovec piece{buffer.data(), buffer.size()};
   msghdr message{};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
-  message.msg_control = control.bytes.data();
-  message.msg_controllen = control.bytes.size();
+  if (keeps_descriptors_) {  // the kernel closes those that there is no room for
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = control.bytes.size();
+  }
   const ssize_t count = ::recvmsg(descriptor_, &message, MSG_CMSG_CLOEXEC);
-  if (count >= 0) take_descriptors(message, received_);
+  if (count < 0) return count;
+  const bool had_room = keeps_descriptors_ && message.msg_controllen > 0;
+  if (had_room) take_descriptors(message, received_);
+  if (had_room || (message.msg_flags & MSG_CTRUNC) != 0) drain_ = true;
   return count;
 }
 

@@ -62,18 +62,20 @@ AggregateError::AggregateError(std::vector<std::system_error> errors)
     : std::system_error(last_code(errors), text_of(errors)), errors_(std::move(errors)) {}
 AggregateError::~AggregateError() = default;
 
-CloseReason::CloseReason(std::error_code code) noexcept : code_(code) {}
-CloseReason::CloseReason(std::exception_ptr exception)
-    : code_(code_of(exception)), exception_(std::move(exception)) {}
+CloseReason::CloseReason(std::error_code code) noexcept
+    : category_(code ? &code.category() : nullptr), value_(code.value()) {}
+CloseReason::CloseReason(std::exception_ptr exception) : CloseReason(code_of(exception)) {
+  exception_ = std::move(exception);
+}
 
 std::exception_ptr CloseReason::exception() const {
-  if (exception_ != nullptr || !code_) return exception_;
-  return std::make_exception_ptr(std::system_error(code_));
+  if (exception_ != nullptr || category_ == nullptr) return exception_;
+  return std::make_exception_ptr(std::system_error(code()));
 }
 
 std::string CloseReason::message() const {
   if (exception_ != nullptr) return words_of(exception_);
-  return code_ ? code_.message() : std::string();
+  return category_ != nullptr ? code().message() : std::string();
 }
 
 }  // namespace weir::inline v0

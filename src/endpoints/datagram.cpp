@@ -18,7 +18,7 @@
 namespace weir::inline v0::detail {
 namespace {
 
-[[noreturn]] void misuse(const std::string& text) {
+[[noreturn]] void bad_endpoint(const std::string& text) {
   throw std::invalid_argument("create_datagram_endpoint() " + text);
 }
 
@@ -30,18 +30,19 @@ void require_sense(const DatagramOptions& options) {
   if (options.sock) {
     const bool others = hosts || paths || !unspecified || options.protocol != 0 ||
                         options.flags != 0 || options.reuse_port || options.allow_broadcast;
-    if (others) misuse("takes options.sock alone: it is what the other options would make");
+    if (others) bad_endpoint("takes options.sock alone: it is what the other options would make");
     return;
   }
-  if (hosts && paths) misuse("takes hosts and ports, or paths, not both");
+  if (hosts && paths) bad_endpoint("takes hosts and ports, or paths, not both");
   if (!hosts && !paths && unspecified) {
-    misuse("needs an address, or options.family to know what to open without one");
+    bad_endpoint("needs an address, or options.family to know what to open without one");
   }
   if (hosts && options.family == AddressFamily::unix_socket) {
-    misuse("takes local_path and remote_path for Unix sockets, not hosts and ports");
+    bad_endpoint("takes local_path and remote_path for Unix sockets, not hosts and ports");
   }
   if (paths && !unspecified && options.family != AddressFamily::unix_socket) {
-    misuse("takes local_path and remote_path for Unix sockets only; options.family is another one");
+    bad_endpoint(
+        "takes local_path and remote_path for Unix sockets only; options.family is another one");
   }
 }
 

@@ -21,18 +21,18 @@ namespace {
 
 constexpr std::string_view shell = "/bin/sh";
 
-[[noreturn]] void misuse(const std::string& text) {
+[[noreturn]] void bad_process(const std::string& text) {
   throw std::invalid_argument("a subprocess " + text);
 }
 
 void require_no_nul(std::string_view text, const std::string& what) {
-  if (text.find('\0') != std::string_view::npos) misuse("takes no NUL in " + what);
+  if (text.find('\0') != std::string_view::npos) bad_process("takes no NUL in " + what);
 }
 
 void require_descriptor(int number, const std::string& what) {
   if (is_open(number)) return;
-  misuse("takes open descriptors; " + what + " is " + std::to_string(number) +
-         ", which is not open");
+  bad_process("takes open descriptors; " + what + " is " + std::to_string(number) +
+              ", which is not open");
 }
 
 void require_sense(const Stdio& stream, const std::string& what) {
@@ -43,13 +43,13 @@ void require_entry(const std::string& entry) {
   require_no_nul(entry, "options.env");
   const std::size_t equals = entry.find('=');
   if (equals == 0 || equals == std::string::npos) {
-    misuse("takes NAME=value in options.env, not \"" + entry + '"');
+    bad_process("takes NAME=value in options.env, not \"" + entry + '"');
   }
 }
 
 /// Throws std::invalid_argument for what no process can be started with. [P2]
 void require_sense(const std::vector<std::string>& arguments, const SubprocessOptions& options) {
-  if (arguments.empty()) misuse("needs at least one argument, the program");
+  if (arguments.empty()) bad_process("needs at least one argument, the program");
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     require_no_nul(arguments[i], "argument " + std::to_string(i));
   }
@@ -59,15 +59,16 @@ void require_sense(const std::vector<std::string>& arguments, const SubprocessOp
   require_sense(options.output, "options.output");
   require_sense(options.error, "options.error");
   if (options.input.kind() == Stdio::Kind::merge || options.output.kind() == Stdio::Kind::merge) {
-    misuse("may merge its error into its output only: Stdio::merge() is for options.error");
+    bad_process("may merge its error into its output only: Stdio::merge() is for options.error");
   }
   if (options.env) {
     for (const std::string& entry : *options.env) require_entry(entry);
   }
   for (const int number : options.pass_fds) require_descriptor(number, "one of options.pass_fds");
   if (options.process_group.value_or(0) < 0) {
-    misuse("takes the number of a process group, or 0 for a new one; options.process_group is " +
-           std::to_string(*options.process_group));
+    bad_process(
+        "takes the number of a process group, or 0 for a new one; options.process_group is " +
+        std::to_string(*options.process_group));
   }
 }
 

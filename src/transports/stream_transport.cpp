@@ -165,7 +165,7 @@ void StreamTransport::set_protocol(AnyProtocol protocol) {
 
 std::optional<std::span<std::byte>> StreamTransport::receive_buffer() noexcept {
   auto [buffer, failure] = read_side_.receive_buffer();
-  fail(std::move(failure));
+  fail(failure);
   return buffer;
 }
 
@@ -182,7 +182,7 @@ void StreamTransport::on_eof() noexcept {
 void StreamTransport::socket_ended() noexcept {
   auto [then, failure] = read_side_.eof();
   if (failure) {
-    fail(std::move(failure));
+    fail(failure);
   } else if (then == ReadSide::AfterEof::close) {
     close();
   }
@@ -223,8 +223,7 @@ void StreamTransport::on_closed() noexcept { Loop::destroy(*this); }
 
 // --- The end ----------------------------------------------------------------------------------------
 
-void StreamTransport::fail(CloseReason reason) {
-  if (!reason) return;
+void StreamTransport::break_off(const CloseReason& reason) {
   if (reason.code() && lifecycle_.loop().debug()) {
     log_record(LogLevel::debug, "Fatal error on transport: " + reason.message());
   }

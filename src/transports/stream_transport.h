@@ -115,7 +115,10 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   void begin(UniqueFunction<void(Transport)>& ready);
   void settle_writing();
   /// Ends the connection, unless `reason` is empty or something else did so before.
-  void fail(CloseReason reason);
+  void fail(const CloseReason& reason) {
+    if (reason) break_off(reason);
+  }
+  void break_off(const CloseReason& reason);
   /// connection_lost(reason) will come from the loop; until then nothing else does.
   void doom(const CloseReason& reason);
   void lose() noexcept;
