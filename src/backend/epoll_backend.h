@@ -25,8 +25,7 @@
 // receiving and sending costs a system call. The kernel tells only changes, so each channel remembers what
 // it was told: `readable_` stays until a receive comes back short, and pausing is not asking. A channel
 // that has something left to do without a new edge stands in the list `next_`, and is dispatched in
-// the next turn. Listening sockets and the user's own descriptors are level-triggered, and so are Unix
-// streams as long as they only receive.
+// the next turn. Listening sockets and the user's own descriptors are level-triggered.
 namespace weir::inline v0::detail {
 
 struct ReadyTag;
