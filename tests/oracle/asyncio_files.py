@@ -5,6 +5,9 @@ import pathlib
 import socket
 import stat
 import tempfile
+import tty
+
+from asyncio_protocols import shown
 
 
 class Files:
@@ -58,6 +61,17 @@ class Files:
             os.set_blocking(end, False)
             self.sockets[f"{name}.{letter}"] = open(end, mode, 0)
 
+    def step_terminal(self, name):
+        """A pseudoterminal that passes bytes on as they are: NAME.m controls it, NAME.t is its line."""
+        for letter, end in zip("mt", os.openpty()):
+            os.set_blocking(end, False)
+            self.sockets[f"{name}.{letter}"] = open(end, "r+b", 0)
+        tty.setraw(end)
+
+    def step_dup(self, name, end):
+        """Another descriptor of the same open file."""
+        self.sockets[name] = open(os.dup(self.sockets[end].fileno()), self.sockets[end].mode, 0)
+
     def step_fill(self, end):
         """Writes until the kernel takes no more."""
         try:
@@ -79,11 +93,22 @@ class Files:
         """A regular file, open for reading."""
         path = pathlib.Path(self.path("file-" + name))
         path.write_text(char * int(count))
-        self.sockets[name] = path.open("rb")
+        self.sockets[name] = path.open("rb", buffering=0)  # its position is that of the descriptor
 
     def files_print_position(self, _, name):
         position = os.lseek(self.sockets[name].fileno(), 0, os.SEEK_CUR)
         self.trace("files", f"print_position {name} {position}")
+
+    def files_block(self, _, end):
+        os.set_blocking(self.sockets[end].fileno(), True)
+
+    def files_inherit(self, _, end):
+        """Programs get it unless somebody closes it first."""
+        os.set_inheritable(self.sockets[end].fileno(), True)
+
+    def files_print_blocking(self, _, end):
+        blocking = os.get_blocking(self.sockets[end].fileno())
+        self.trace("files", f"print_blocking {end} {shown(blocking)}")
 
     def close_ends(self):
         for end in self.sockets.values():

@@ -3,6 +3,7 @@ exit as NAME.exit, and the end of spawning as NAME.start: how these are ordered 
 [P8]."""
 
 import asyncio
+import os
 import signal
 import subprocess
 
@@ -10,6 +11,9 @@ from asyncio_protocols import Connection, kind_of, make_error, shown
 
 STDIO = {"pipe": subprocess.PIPE, "devnull": subprocess.DEVNULL, "inherit": None,
          "merge": subprocess.STDOUT}
+
+
+OPTIONS = ("stdin", "stdout", "stderr", "cwd", "env", "pass", "close_fds")
 
 
 class Child(Connection):
@@ -39,7 +43,8 @@ class ProcessCallbacks(asyncio.SubprocessProtocol):
         self.runner.count((self.child.name, f"lost_{fd}"))
 
     def process_exited(self):
-        self.tell("process_exited", shown(self.child.transport.get_returncode()), ".exit")
+        transport = self.child.transport
+        self.tell("process_exited", shown(transport.get_returncode()) if transport else "", ".exit")
 
     def connection_lost(self, error):
         self.tell("connection_lost", kind_of(error))
@@ -55,24 +60,34 @@ class Processes:
     pipes = None
 
     def step_spawn(self, name, *words):
+        self.step_spawning(name, *words)
+        self.run_until([f"{name}.spawned"])
+
+    def step_spawning(self, name, *words):
         self.start_child(name, words, lambda factory, command, options:
                          self.loop.subprocess_exec(factory, *command, **options))
 
     def step_shell(self, name, *words):
         self.start_child(name, words, lambda factory, command, options:
                          self.loop.subprocess_shell(factory, " ".join(command), **options))
+        self.run_until([f"{name}.spawned"])
 
     def start_child(self, name, words, start):
-        """[stdin=...] [stdout=...] [stderr=...] [cwd=DIRECTORY] [env=NAME=VALUE] COMMAND..."""
+        """[stdin=...] [stdout=...] [stderr=...] [cwd=DIRECTORY] [env=NAME=VALUE] [pass=END]
+        [close_fds=false] COMMAND..."""
         if self.pipes is None:
             self.pipes = {}
         child = Child(name)
         self.others[name] = ("child", child)
         options, command = {}, list(words)
-        while command and command[0].partition("=")[0] in ("stdin", "stdout", "stderr", "cwd", "env"):
+        while command and command[0].partition("=")[0] in OPTIONS:
             key, _, value = command.pop(0).partition("=")
             if key == "env":
                 options[key] = dict([value.split("=", 1)])
+            elif key == "pass":
+                options["pass_fds"] = [self.sockets[value].fileno()]
+            elif key == "close_fds":
+                options[key] = value != "false"
             else:
                 options[key] = STDIO.get(value, value)
 
@@ -83,7 +98,6 @@ class Processes:
 
         child.opening = self.begin_opening(
             name, lambda: start(factory, joined(command), options), "spawn", ".start")
-        self.run_until([f"{name}.spawned"])
 
     def pipe_of(self, child, fd):
         return child.transport.get_pipe_transport(int(fd))
@@ -99,6 +113,12 @@ class Processes:
 
     def child_close_pipe(self, child, fd):
         self.pipe_of(child, fd).close()
+
+    def child_cancel_spawn(self, child):
+        child.opening.cancel()
+
+    def child_drop(self, child):
+        child.transport = None
 
     def child_close(self, child):
         child.transport.close()
@@ -121,6 +141,20 @@ class Processes:
             "pipe": lambda: "absent" if self.pipe_of(child, *arguments) is None else "present",
         }
         self.trace(child.name, " ".join(["print", what, *arguments, shown(values[what]())]))
+
+    def loop_await_exit(self, loop):
+        """Blocks until a child has exited, and does not reap it."""
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            pass  # somebody has reaped it already
+
+    def has_children(self):
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        except ChildProcessError:
+            return False
+        return True
 
     def kill_children(self):
         children = [subject for kind, subject in self.others.values() if kind == "child"]

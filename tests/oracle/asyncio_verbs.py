@@ -194,6 +194,8 @@ class Verbs:
     def loop_print(self, loop, name, *arguments):
         if name == "cancelled":
             value = self.handles[arguments[0]].cancelled()
+        elif name == "has_children":
+            value = self.has_children()
         else:
             value = getattr(loop, name)()
         self.trace("loop", " ".join(["print", name, *arguments, shown(value)]))

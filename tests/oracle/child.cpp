@@ -19,7 +19,7 @@ Stdio stdio_named(const std::string& name) {
 }
 
 /// False if `word` is no option.
-bool set_option(SubprocessOptions& options, const std::string& word) {
+bool set_option(SubprocessOptions& options, const std::string& word, const Files& files) {
   const std::size_t equals = word.find('=');
   if (equals == std::string::npos) return false;
   const std::string key = word.substr(0, equals);
@@ -34,6 +34,10 @@ bool set_option(SubprocessOptions& options, const std::string& word) {
     options.cwd = value;
   } else if (key == "env") {
     options.env = std::vector{value};
+  } else if (key == "pass") {
+    options.pass_fds = {files.descriptor(value)};
+  } else if (key == "close_fds") {
+    options.close_fds = value != "false";
   } else {
     return false;
   }
@@ -79,8 +83,8 @@ class Child::TellingProtocol final : public SubprocessProtocol {
     child_.tell("pipe_connection_lost", kind_of(reason.exception()), '.' + std::to_string(fd));
   }
   void process_exited() override {
-    child_.tell("process_exited", std::to_string(child_.transport_.get_returncode().value()),
-                ".exit");
+    const auto code = child_.transport_.get_returncode();
+    child_.tell("process_exited", code ? std::to_string(*code) : "", ".exit");
   }
   void connection_lost(const CloseReason& reason) override {
     child_.tell("connection_lost", kind_of(reason.exception()));
@@ -105,7 +109,7 @@ void Child::tell(const std::string& event, const std::string& detail, const std:
 void Child::start(const Words& words) {
   SubprocessOptions options;
   auto word = words.begin() + 2;
-  while (word != words.end() && set_option(options, *word)) ++word;
+  while (word != words.end() && set_option(options, *word, runner_.files())) ++word;
   const Words command = joined(Words(word, words.end()));
   const auto make = [this] {
     runner_.check_factory(name());
@@ -114,8 +118,8 @@ void Child::start(const Words& words) {
   const auto opening = words[0] == "shell"
                            ? subprocess_shell(runner_.loop(), make, text_of(command, 0), options)
                            : subprocess_exec(runner_.loop(), make, command, options);
+  cancel_spawn_ = [opening] { opening.cancel(); };
   tell_opening(runner_, opening, name(), "spawn", ".start");
-  runner_.run_until({name() + ".spawned"});
 }
 
 Transport Child::pipe(const std::string& number) const {
@@ -130,6 +134,8 @@ void Child::verb(const Words& words) {
   }
   if (verb == "write_eof") return pipe("0").write_eof();
   if (verb == "close_pipe") return pipe(words.at(1)).close();
+  if (verb == "cancel_spawn") return cancel_spawn_();
+  if (verb == "drop") return void(transport_ = {});
   if (verb == "close") return transport_.close();
   if (verb == "kill") return transport_.kill();
   if (verb == "terminate") return transport_.terminate();

@@ -3,6 +3,7 @@
 #include <weir/subprocess.h>
 
 #include <array>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -18,7 +19,7 @@ class Child final : public Actor {
   Child(Runner& runner, const std::string& name);
 
   /// `spawn NAME` or `shell NAME`, then [stdin=...] [stdout=...] [stderr=...] [cwd=DIRECTORY]
-  /// [env=NAME=VALUE] COMMAND...
+  /// [env=NAME=VALUE] [pass=END] [close_fds=false] COMMAND...; `spawning` as `spawn`.
   void start(const Words& words);
   void verb(const Words& words) override;
 
@@ -30,6 +31,7 @@ class Child final : public Actor {
   void print(const Words& words) const;
 
   Runner& runner_;
+  std::function<void()> cancel_spawn_;
   SubprocessTransport transport_;
   std::array<End, 3> pipes_;
 };

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 #include <weir/simulation.h>
 
@@ -54,6 +55,10 @@ void make_stale_socket(const std::string& path) {
   ::close(socket);
 }
 
+void clear_flag(int descriptor, int get, int set, int flag) {
+  checked(::fcntl(descriptor, set, checked(::fcntl(descriptor, get), "fcntl") & ~flag), "fcntl");
+}
+
 }  // namespace
 
 Files::~Files() {
@@ -81,6 +86,13 @@ void Files::verb(const Words& words) {
     const auto position = ::lseek(descriptor(words.at(1)), 0, SEEK_CUR);
     return trace_.add(name(), text_of(words, 0) + ' ' + std::to_string(position));
   }
+  if (words[0] == "block") return clear_flag(descriptor(words.at(1)), F_GETFL, F_SETFL, O_NONBLOCK);
+  if (words[0] == "inherit")
+    return clear_flag(descriptor(words.at(1)), F_GETFD, F_SETFD, FD_CLOEXEC);
+  if (words[0] == "print_blocking") {
+    const int flags = checked(::fcntl(descriptor(words.at(1)), F_GETFL), "fcntl");
+    return trace_.add(name(), text_of(words, 0) + ' ' + shown((flags & O_NONBLOCK) == 0));
+  }
   const std::string path = this->path(words.at(1));
   if (words[0] == "make") {
     std::ofstream(path) << "a file";
@@ -106,6 +118,11 @@ bool Files::step(const Words& words, EventLoop& loop, bool simulated) {
     add_pair(words.at(1), SOCK_DGRAM);
   } else if (kind == "pipe") {
     add_pipe(words.at(1), loop, simulated);
+  } else if (kind == "terminal") {
+    add_terminal(words.at(1));
+  } else if (kind == "dup") {
+    descriptors_[words.at(1)] =
+        checked(::fcntl(descriptor(words.at(2)), F_DUPFD_CLOEXEC, 0), "fcntl");
   } else if (kind == "fill") {
     fill(words.at(1));
   } else if (kind == "listening" || kind == "socket") {
@@ -136,6 +153,22 @@ void Files::add_pipe(const std::string& name, EventLoop& loop, bool simulated) {
   }
   descriptors_[name + ".r"] = ends[0];
   descriptors_[name + ".w"] = ends[1];
+}
+
+void Files::add_terminal(const std::string& name) {
+  const int controller =
+      checked(::posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), "posix_openpt");
+  descriptors_[name + ".m"] = controller;
+  checked(::grantpt(controller), "grantpt");
+  checked(::unlockpt(controller), "unlockpt");
+  char path[64];
+  if (::ptsname_r(controller, path, sizeof path) != 0) throw std::runtime_error("no terminal");
+  const int line = checked(::open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), "open");
+  descriptors_[name + ".t"] = line;
+  termios modes{};
+  checked(::tcgetattr(line, &modes), "tcgetattr");
+  ::cfmakeraw(&modes);
+  checked(::tcsetattr(line, TCSANOW, &modes), "tcsetattr");
 }
 
 void Files::add_socket(const std::string& name, bool listening) {

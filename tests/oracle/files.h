@@ -38,6 +38,7 @@ class Files final : public Actor {
  private:
   void add_pair(const std::string& name, int type);
   void add_pipe(const std::string& name, EventLoop& loop, bool simulated);
+  void add_terminal(const std::string& name);
   void add_socket(const std::string& name, bool listening);
   void add_file(const std::string& name, std::size_t size, char filler);
   void fill(const std::string& name) const;

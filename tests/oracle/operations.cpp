@@ -1,5 +1,6 @@
 #include "operations.h"
 
+#include <fcntl.h>
 #include <weir/executor.h>
 #include <weir/sendfile.h>
 #include <weir/sock.h>
@@ -35,6 +36,9 @@ std::string text_of_bytes(std::span<const std::byte> bytes) { return std::string
 
 std::string in_digits(const Future<std::uint64_t>& sent) { return std::to_string(sent.result()); }
 
+/// From now on the system sends no files over this socket: it would have to append.
+void refuse_sendfile(int socket) { ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_APPEND); }
+
 auto says(std::string text) {
   return [text = std::move(text)](const auto&) { return text; };
 }
@@ -67,6 +71,10 @@ class Drain : public std::enable_shared_from_this<Drain> {
 }  // namespace
 
 bool Runner::sendfile_verb(End& end, const Words& words) {
+  if (words[0] == "refuse_sendfile") {
+    refuse_sendfile(socket_of(end.name));
+    return true;
+  }
   if (words[0] != "sendfile") return false;
   const auto future =
       sendfile(*loop_, end.transport, files_.descriptor(words.at(2)), sendfile_options(words, 3));
@@ -98,11 +106,18 @@ bool Runner::operation_verb(const Words& words) {
   return true;
 }
 
+/// An end, or the socket of a connection, which is the transport's.
+int Runner::socket_of(const std::string& name) const {
+  const auto end = ends_.find(name);
+  if (end == ends_.end()) return files_.descriptor(name);
+  return end->second->transport.get_extra_info<SocketView>("socket").value().descriptor;
+}
+
 /// `sock_VERB OPERATION END ...`
 void Runner::sock_verb(const Words& words) {
   const std::string& verb = words[0];
   const std::string& name = words.at(1);
-  const int socket = files_.descriptor(words.at(2));
+  const int socket = socket_of(words.at(2));
   const auto tell = [&](auto future, auto show) {
     tell_outcome(*this, "loop", name, std::move(future), std::move(show));
   };

@@ -271,6 +271,8 @@ class Runner(Verbs, Files, Datagrams, Pipes, Processes, Operations):
             return connection is not None and len(connection.received) >= int(event[10:])
         if event == "drained":
             return connection.transport.get_write_buffer_size() == 0
+        if event == "buffered":
+            return connection.transport.get_write_buffer_size() > 0
         if event == "got_all":
             return self.got_all(connection)
         event, _, times = event.partition("#")
@@ -296,6 +298,8 @@ class Runner(Verbs, Files, Datagrams, Pipes, Processes, Operations):
                  else f"{text} {runs_of(data)}") for actor, text, data in self.lines]
 
     def clean_up(self):
+        self.give_back_sockets()
+        self.restore_signals()
         self.close_ends()
         self.remove_files()
         if self.loop.is_closed():
@@ -320,7 +324,10 @@ class LogToTrace(logging.Handler):
 
     def emit(self, record):
         if self.runner:
-            self.runner.trace("log", f"{record.levelname.lower()} {record.getMessage().splitlines()[0]}")
+            text = record.getMessage().splitlines()[0]
+            # The words before are not in the contract, and name a process [P12].
+            text = text[max(text.find("will report returncode"), 0):]
+            self.runner.trace("log", f"{record.levelname.lower()} {text}")
 
 
 def main():

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <stdexcept>
 #include <utility>
 
@@ -33,14 +34,20 @@ Runner::Runner(const Scenario& scenario, BackendKind backend, Transports transpo
       [this](EventLoop&, const ExceptionContext& context) { report(context); });
   set_log_sink([this](LogLevel level, std::string_view text) {
     if (level < LogLevel::warning) return;
-    const std::string first_line(text.substr(0, text.find('\n')));
+    std::string first_line(text.substr(0, text.find('\n')));
+    // The words before are not in the contract, and name a process. [P12]
+    const std::size_t report = first_line.find("will report returncode");
+    if (report != std::string::npos) first_line.erase(0, report);
     trace_.add("log", std::string(to_string(level)) + ' ' + first_line);
   });
   start_time_ = loop_->time();
   if (transports == Transports::unix_sockets) unix_path_ = "default";
 }
 
-Runner::~Runner() { set_log_sink({}); }
+Runner::~Runner() {
+  set_log_sink({});
+  for (const int number : ignored_signals_) std::signal(number, SIG_DFL);
+}
 
 void Runner::report(const ExceptionContext& context) {
   std::string message = context.message;
@@ -285,11 +292,12 @@ bool Runner::actor_step(const Words& words) {
     Endpoint& made = *endpoint;
     actors_[words[1]] = std::move(endpoint);
     made.open(words);
-  } else if (words[0] == "spawn" || words[0] == "shell") {
+  } else if (words[0] == "spawn" || words[0] == "spawning" || words[0] == "shell") {
     auto child = std::make_unique<Child>(*this, words.at(1));
     Child& made = *child;
     actors_[words[1]] = std::move(child);
     made.start(words);
+    if (words[0] != "spawning") run_until({words[1] + ".spawned"});
   } else {
     return false;
   }
@@ -343,6 +351,7 @@ bool Runner::holds(const std::string& condition) {
     return end != ends_.end() && end->second->received.size() >= *wanted;
   }
   if (event == "drained") return end->second->transport.get_write_buffer_size() == 0;
+  if (event == "buffered") return end->second->transport.get_write_buffer_size() > 0;
   if (event == "got_all") return got_all(*end->second);
   int times = 1;
   if (const std::size_t hash = event.find('#'); hash != std::string::npos) {

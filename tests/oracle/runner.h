@@ -90,8 +90,10 @@ class Runner {
 
   void loop_verb(const Words& words);
   bool descriptor_verb(const Words& words);
+  bool signal_verb(const Words& words);
   bool operation_verb(const Words& words);
   void sock_verb(const Words& words);
+  int socket_of(const std::string& name) const;
   void print_loop(const Words& words);
 
   void future_verb(const std::string& name, const Words& words);
@@ -130,6 +132,7 @@ class Runner {
   std::map<std::string, std::function<void()>> cancel_operation_;
   std::map<std::string, Future<void>> futures_;
   std::map<std::string, Future<void>> waiters_;
+  std::vector<int> ignored_signals_;  ///< until the scenario is over
   Server server_;
   std::uint16_t port_ = 0;
   std::optional<std::string> unix_path_{};  ///< where the listener is, if it is at a path

@@ -1,5 +1,7 @@
 #include "trace.h"
 
+#include <weir/sendfile.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <ranges>
@@ -36,6 +38,7 @@ std::string kind_of(const std::error_code& code) {
       {std::errc::connection_refused, "ConnectionRefusedError"},
       {std::errc::broken_pipe, "BrokenPipeError"},
       {std::errc::timed_out, "TimeoutError"},
+      {std::errc::operation_would_block, "BlockingIOError"},
       {std::errc::no_such_file_or_directory, "FileNotFoundError"},
       {std::errc::permission_denied, "PermissionError"},
       {std::errc::no_such_process, "ProcessLookupError"},
@@ -71,6 +74,8 @@ std::string kind_of(const std::exception_ptr& exception) {
     return "RuntimeError";
   } catch (const UnsupportedOperationError&) {
     return "NotImplementedError";
+  } catch (const SendfileNotAvailableError&) {
+    return "SendfileNotAvailableError";
   } catch (const std::invalid_argument&) {
     return "ValueError";
   } catch (const std::system_error& error) {

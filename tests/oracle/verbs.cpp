@@ -1,7 +1,9 @@
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -16,6 +18,26 @@ namespace {
 
 std::chrono::duration<double, std::milli> milliseconds_of(const std::string& word) {
   return std::chrono::duration<double, std::milli>(std::stod(word));
+}
+
+/// As Python does it: a pipe that nobody reads any more is an error and no signal.
+void write_to(int end, const std::string& text) {
+  auto* const before = std::signal(SIGPIPE, SIG_IGN);
+  const ssize_t size = ::write(end, text.data(), text.size());
+  const int error = errno;
+  std::signal(SIGPIPE, before);
+  if (size < 0) throw std::system_error(error, std::generic_category(), "write");
+}
+
+/// Blocks until a child has exited, and does not reap it.
+void await_exit() {
+  siginfo_t info{};
+  ::waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
+}
+
+bool has_children() {
+  siginfo_t info{};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG) == 0;
 }
 
 }  // namespace
@@ -176,18 +198,11 @@ void Runner::loop_verb(const Words& words) {
   if (verb == "stop") return loop_->stop();
   if (verb == "close") return loop_->close();
   if (verb == "run") return loop_->run_forever();
-  if (verb == "kill") return void(::kill(::getpid(), signal_named(words.at(1))));
-  if (verb == "add_signal_handler") {
-    return loop_->add_signal_handler(signal_named(words.at(1)), callback(words.at(2)));
-  }
-  if (verb == "remove_signal_handler") {
-    const bool removed = loop_->remove_signal_handler(signal_named(words.at(1)));
-    return trace_.add("loop", verb + ' ' + shown(removed));
-  }
+  if (verb == "await_exit") return await_exit();
   if (verb == "handler") return void(handler_broken_ = words.at(1) == "broken");
   if (verb == "report") return loop_->call_exception_handler({.message = text_of(words, 1)});
   if (verb == "print") return print_loop(words);
-  if (operation_verb(words) || descriptor_verb(words)) return;
+  if (operation_verb(words) || descriptor_verb(words) || signal_verb(words)) return;
   const std::string& name = words.at(1);
   if (verb == "call_soon") {
     handles_[name] = loop_->call_soon(callback(name));
@@ -207,6 +222,24 @@ void Runner::loop_verb(const Words& words) {
 }
 
 /// False if `words` are about something else.
+bool Runner::signal_verb(const Words& words) {
+  const std::string& verb = words[0];
+  if (verb == "kill") {
+    ::kill(::getpid(), signal_named(words.at(1)));
+  } else if (verb == "ignore") {
+    std::signal(ignored_signals_.emplace_back(signal_named(words.at(1))), SIG_IGN);
+  } else if (verb == "add_signal_handler") {
+    loop_->add_signal_handler(signal_named(words.at(1)), callback(words.at(2)));
+  } else if (verb == "remove_signal_handler") {
+    const bool removed = loop_->remove_signal_handler(signal_named(words.at(1)));
+    trace_.add("loop", verb + ' ' + shown(removed));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/// False if `words` are about something else.
 bool Runner::descriptor_verb(const Words& words) {
   const std::string& verb = words[0];
   if (words.size() < 2 || !files_.has_descriptor(words[1])) return false;
@@ -220,13 +253,12 @@ bool Runner::descriptor_verb(const Words& words) {
   } else if (verb == "remove_writer") {
     trace_.add("loop", verb + ' ' + shown(loop_->remove_writer(end)));
   } else if (verb == "send") {
-    if (::write(end, words.at(2).data(), words[2].size()) < 0) {
-      throw std::system_error(errno, std::generic_category(), "write");
-    }
+    write_to(end, words.at(2));
   } else if (verb == "recv") {
     char bytes[65536];
     const ssize_t size = ::read(end, bytes, sizeof bytes);
-    const std::string text(bytes, size > 0 ? static_cast<std::size_t>(size) : 0);
+    if (size < 0) throw std::system_error(errno, std::generic_category(), "read");
+    const std::string text(bytes, static_cast<std::size_t>(size));
     trace_.add("loop", text.empty() ? "recv" : "recv " + text);
   } else if (verb == "shut") {
     files_.shut(words[1]);
@@ -243,6 +275,8 @@ void Runner::print_loop(const Words& words) {
     value = loop_->is_running();
   } else if (what == "is_closed") {
     value = loop_->is_closed();
+  } else if (what == "has_children") {
+    value = has_children();
   } else {
     value =
         std::visit([](const auto& handle) { return handle.cancelled(); }, handles_.at(words.at(2)));
