@@ -106,6 +106,7 @@ int EpollBackend::wait_for_events(std::optional<TimePoint> deadline) noexcept {
 void EpollBackend::wait(std::optional<TimePoint> deadline) noexcept {
   // An interrupted wait collected nothing, which is no error: the caller looks at the time itself.
   const int count = wait_for_events(deadline);
+  ++turn_;
   ready_.splice_back(next_);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = kernel_events_[static_cast<std::size_t>(i)];

@@ -114,6 +114,8 @@ class EpollBackend final : public Backend {
   void deliver_next_turn(Source& source) noexcept {
     if (!source.linked()) next_.push_back(source);
   }
+  /// Counts the calls of wait(): what a verb causes is told after the next one.
+  std::uint32_t turn() const noexcept { return turn_; }
   /// False once an event that `source` delivered has destroyed it.
   bool is_delivering(const Source& source) const noexcept { return delivering_ == &source; }
   void source_gone(const Source& source) noexcept {
@@ -145,6 +147,7 @@ class EpollBackend final : public Backend {
   std::unique_ptr<DatagramBuffer> internet_datagrams_;  ///< null until the first, as is the next
   std::unique_ptr<DatagramBuffer> unix_datagrams_;
   const Source* delivering_ = nullptr;
+  std::uint32_t turn_ = 0;
   bool interrupted_ = false;
 };
 

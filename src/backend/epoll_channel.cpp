@@ -11,7 +11,7 @@ EpollChannel::EpollChannel(EpollBackend& backend, Fd descriptor)
 }
 
 void EpollChannel::begin_receiving() noexcept {
-  receiving_ = true;
+  if (!std::exchange(receiving_, true)) stopped_in_ = backend_.turn();
   if (interest_ == 0) want(input_interest());
   if (readable_ || failure_ != 0) deliver_next_turn();
 }
@@ -73,8 +73,13 @@ std::size_t EpollChannel::deliver() noexcept {
   }
   std::size_t delivered = 0;
   if (receiving_ && readable_) {
-    receive();
-    ++delivered;
+    // What the last wait() collected is not for who began since. [S11]
+    if (stopped_in_ == backend_.turn()) {
+      deliver_next_turn();
+    } else {
+      receive();
+      ++delivered;
+    }
   }
   if (sending_ && writable_) {
     send_queue();

@@ -45,8 +45,9 @@ class EpollChannel : protected Source {
   void release() noexcept;
 
   Fd owned_;
-  std::uint32_t interest_ = 0;  ///< what the kernel was asked for
-  int failure_ = 0;             ///< errno of the registration, told by deliver()
+  std::uint32_t interest_ = 0;    ///< what the kernel was asked for
+  std::uint32_t stopped_in_ = 0;  ///< the last turn in which it did not receive yet
+  int failure_ = 0;               ///< errno of the registration, told by deliver()
   bool closed_ = false;
 
  protected:

@@ -50,6 +50,9 @@ void require_entry(const std::string& entry) {
 /// Throws std::invalid_argument for what no process can be started with. [P2]
 void require_sense(const std::vector<std::string>& arguments, const SubprocessOptions& options) {
   if (arguments.empty()) bad_process("needs at least one argument, the program");
+  if (arguments.front().empty() && options.executable.empty()) {
+    bad_process("needs a program, and the first argument is empty");
+  }
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     require_no_nul(arguments[i], "argument " + std::to_string(i));
   }
@@ -196,10 +199,12 @@ FutureState::CancelHook start_subprocess(EventLoop& loop, SubprocessProtocolFact
 FutureState::CancelHook start_shell(EventLoop& loop, SubprocessProtocolFactory make_protocol,
                                     std::string command, SubprocessOptions options,
                                     SubprocessSink sink) {
-  std::string program = options.executable.empty() ? std::string(shell) : options.executable;
-  return start_subprocess(loop, std::move(make_protocol),
-                          {std::move(program), "-c", std::move(command)}, std::move(options),
-                          std::move(sink));
+  return StartingSubprocess::begin<StartingSubprocess>(
+      loop, std::move(make_protocol), std::move(sink), [&](StartingSubprocess& starting) {
+        if (command.empty()) bad_process("needs a command for the shell, and it is empty");
+        std::string program = options.executable.empty() ? std::string(shell) : options.executable;
+        starting.open({std::move(program), "-c", std::move(command)}, std::move(options));
+      });
 }
 
 }  // namespace weir::inline v0::detail

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "every_stream.h"
+#include "loop_support.h"
 
 namespace weir::test {
 
@@ -295,6 +296,23 @@ TEST_P(EveryStream, DeliversLaterAfterResumeInACallback) {
   });
   left.transport.write("hello world");
   run_until([&right = right] { return right.received == "hello world"; });
+}
+
+// S11: data that arrived together with what made the other one resume comes in a later iteration, too.
+TEST_P(EveryStream, DeliversLaterAfterResumeInAnotherOnesCallback) {
+  auto [left, right] = connected_pair();
+  auto [other_left, other_right] = connected_pair();
+  Journal journal;
+  right.transport.pause_reading();
+  right.on("data_received", [&] { journal.calls.push_back("data"); });
+  other_right.on("data_received", [&, &right = right] {
+    right.transport.resume_reading();
+    loop().call_soon(journal.note("soon"));
+  });
+  other_left.transport.write("resume");
+  left.transport.write("hello");
+  run_until([&right = right] { return right.received == "hello"; });
+  EXPECT_EQ(journal.calls, calls("soon", "data"));
 }
 
 // S12: is_reading() is "not paused and not closing".

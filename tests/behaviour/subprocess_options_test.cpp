@@ -123,6 +123,16 @@ TEST_P(SubprocessOptionsTest, WithoutStandardStreamsOfOurOwn) {
 
 // --- P2: misuse --------------------------------------------------------------------------------------
 
+// P2: an empty command is misuse; an empty first argument is not, if the program is named.
+TEST_P(SubprocessOptionsTest, EmptyCommand) {
+  auto future = subprocess_shell(
+      loop(), [] { return std::make_shared<SubprocessProtocol>(); }, "");
+  run_until([&] { return future.done(); });
+  EXPECT_EQ(what(future.exception()),
+            "a subprocess needs a command for the shell, and it is empty");
+  EXPECT_EQ(run({"", "-c", "echo $0"}, {.executable = "/bin/sh"}).received[1], "\n");
+}
+
 // P2: misuse fails before anything is made, and says what is wrong.
 TEST_P(SubprocessOptionsTest, Misuse) {
   const auto text = [&](std::vector<std::string> arguments, SubprocessOptions options = {}) {
@@ -140,6 +150,7 @@ TEST_P(SubprocessOptionsTest, Misuse) {
   };
   const std::string nul("a\0b", 3);
   EXPECT_EQ(text({}), "a subprocess needs at least one argument, the program");
+  EXPECT_EQ(text({"", "b"}), "a subprocess needs a program, and the first argument is empty");
   EXPECT_EQ(text({"a", nul}), "a subprocess takes no NUL in argument 1");
   EXPECT_EQ(text({"a"}, {.executable = nul}), "a subprocess takes no NUL in options.executable");
   EXPECT_EQ(text({"a"}, {.cwd = nul}), "a subprocess takes no NUL in options.cwd");
