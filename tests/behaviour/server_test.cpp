@@ -269,8 +269,7 @@ TEST_P(Serving, MayBeCancelledWhileBeingCreated) {
       EXPECT_EQ(outcome_of(future), "cancelled");
     }
     iterate(2);
-    wait_for_descriptors(before);
-    EXPECT_LE(open_descriptors(), before);
+    EXPECT_LE(settled_descriptors(before), before);
   }
 }
 

@@ -62,9 +62,11 @@ std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(begin(entries), end(entries))) - 1;
 }
 
-void wait_for_descriptors(std::size_t count) {
+std::size_t settled_descriptors(std::size_t expected) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (open_descriptors() > count && std::chrono::steady_clock::now() < deadline) {
+  while (true) {
+    const std::size_t open = open_descriptors();
+    if (open <= expected || std::chrono::steady_clock::now() >= deadline) return open;
     std::this_thread::yield();
   }
 }

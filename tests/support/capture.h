@@ -61,8 +61,9 @@ std::string what(const std::exception_ptr& exception);
 /// How many descriptors this process has open.
 std::size_t open_descriptors();
 
-/// Waits until this process has no more than `count` descriptors open: a thread of a pool that nobody waits
-/// for any more, or a sanitizer looking at it, may hold one for a moment.
-void wait_for_descriptors(std::size_t count);
+/// open_descriptors(), once there are no more than `expected` or patience is over. A thread that nobody
+/// waits for, a resolver's for one, may open some for a moment at any time: whoever waits and then looks
+/// again may see them.
+std::size_t settled_descriptors(std::size_t expected);
 
 }  // namespace weir::test

@@ -59,9 +59,6 @@ class EndpointTest : public LoopTest {
     for (const auto* recorders : {&clients_, &accepted}) {
       for (const Recorder& recorder : *recorders) EXPECT_EQ(recorder.violations, Calls());
     }
-    if (has_loop()) loop().close();
-    destroy_loop();
-    wait_for_descriptors(descriptors_before_);
     LoopTest::TearDown();
   }
 
@@ -113,7 +110,6 @@ class EndpointTest : public LoopTest {
   std::deque<Recorder> accepted;  ///< what servers were told, a diary for each connection
 
  private:
-  std::size_t descriptors_before_ = open_descriptors();
   std::deque<Recorder> clients_;
 };
 
