@@ -66,44 +66,39 @@ struct TlsIdentity {
 
 class TlsContext;
 
-/// What clients and servers have in common.
-struct TlsCommonOptions {
-  /// Whose certificates are trusted, instead of the system's.
+/// Whether the peer's certificate is asked for and checked.
+enum class PeerVerification : std::uint8_t {
+  none,      ///< not asked for (server), or any will do (client: for tests only)
+  optional,  ///< a client need not have one, but what it has is checked; servers only
+  required,
+};
+
+/// What a TlsContext is made of. What a side has no use for must be left alone: the factories refuse it.
+struct TlsOptions {
+  /// A server must have one; a client may.
+  std::optional<TlsIdentity> identity{};
+  /// Unset: a client requires the server's certificate, a server asks for none. [N3]
+  std::optional<PeerVerification> verification{};
+  /// Clients: the certificate must be for the host. [T28]
+  bool check_hostname = true;
+  /// Whose certificates are trusted. None: the system's for a client; a server that verifies must have some.
   std::vector<Pem> trusted{};
-  /// Revocation lists of the issuers; with any, each certificate of a chain is looked up. 
+  /// Revocation lists of the issuers; with any, each certificate of a chain must be in the scope of one.
   std::vector<Pem> revocation_lists{};
-  /// Protocols offered (client, in order of preference) or chosen from (server, likewise). [T28]
+  /// Protocols that a client offers, or a server chooses from, the preferred one first. [T28]
   std::vector<std::string> alpn{};
   TlsVersion minimum_version = TlsVersion::tls1_2;
   TlsVersion maximum_version = TlsVersion::tls1_3;
   /// OpenSSL's names, separated by colons: of TLS 1.2 and of TLS 1.3. Empty: the defaults, which are safe.
   std::string ciphers{};
   std::string cipher_suites{};
+  /// Servers: the context by the name that the client asks for, "www.example.org" or "*.example.org";
+  /// for any other name it is this one.
+  std::vector<std::pair<std::string, TlsContext>> server_names{};
+  /// Clients keep the last session of each server name and resume it; servers give out tickets.
+  bool resume_sessions = true;
   /// Appends the secrets of each connection to this file, for Wireshark. For debugging only.
   std::string key_log_file{};
-};
-
-struct TlsClientOptions : TlsCommonOptions {
-  /// False: any certificate will do. For tests only.
-  bool verify = true;
-  /// False: the certificate need not be for the host. [T28]
-  bool check_hostname = true;
-  std::optional<TlsIdentity> identity{};
-  /// Keep sessions and resume them: the last one of each server name. 
-  bool resume_sessions = true;
-};
-
-/// Whether a server asks its clients for a certificate.
-enum class ClientCertificates : std::uint8_t { none, optional, required };
-
-struct TlsServerOptions : TlsCommonOptions {
-  /// Required.
-  std::optional<TlsIdentity> identity{};
-  /// Checked against `trusted`, which must then be given.
-  ClientCertificates client_certificates = ClientCertificates::none;
-  /// By the name that the client asks for ("www.example.org", "*.example.org"); else this one is used.
-  std::vector<std::pair<std::string, TlsContext>> server_names{};
-  bool session_tickets = true;
 };
 
 /// What TLS connections of one kind have in common: certificates, keys, who is trusted. Made once, then
@@ -111,9 +106,9 @@ struct TlsServerOptions : TlsCommonOptions {
 class WEIR_API TlsContext {
  public:
   /// Of a client. Throws TlsError or std::system_error which name the file and what is wrong with it.
-  static TlsContext client(TlsClientOptions options = {});
+  static TlsContext client(TlsOptions options = {});
   /// Of a server. The same.
-  static TlsContext server(TlsServerOptions options);
+  static TlsContext server(TlsOptions options);
 
   bool is_server() const noexcept;
   /// OpenSSL's SSL_CTX*, for what is not offered here: before the first connection uses it. It lives as
