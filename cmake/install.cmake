@@ -13,6 +13,14 @@ install(TARGETS weir EXPORT weirTargets
                 NAMELINK_COMPONENT library
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
+# A shared libweir.so finds OpenSSL itself; whoever links the static one must link OpenSSL too.
+set(weir_needs_openssl OFF)
+set(weir_pc_requires)
+if(WEIR_TLS AND NOT BUILD_SHARED_LIBS)
+  set(weir_needs_openssl ON)
+  set(weir_pc_requires " openssl >= 3.0")
+endif()
+
 # find_package(weir)
 install(EXPORT weirTargets NAMESPACE weir:: DESTINATION ${package_dir} COMPONENT library)
 configure_package_config_file(cmake/weirConfig.cmake.in weirConfig.cmake

@@ -27,7 +27,7 @@ LAYERS = {
     "backend": ("base",),
     "loop": ("base", "backend"),
     "transports": ("base", "backend", "loop"),
-    "tls": ("base", "loop", "transports"),
+    "tls": ("base", "backend", "loop", "transports"),
     "endpoints": ("base", "backend", "loop", "transports", "tls"),
     "streams": (),
 }

@@ -6,6 +6,8 @@
 #include <weir/detail/slot.h>
 #include <weir/error.h>
 #include <weir/export.h>
+#include <weir/tls_context.h>
+#include <weir/tls_info.h>
 
 #include <array>
 #include <concepts>
@@ -32,7 +34,7 @@ class StreamTransport;
 }  // namespace detail
 
 /// The marks of write flow control, as they are set. Units: bytes. [F2]
-/// Unset: high is 64 KiB, or 4 x low; low is high / 4.
+/// Unset: high is 64 KiB, over TLS 512 KiB, or 4 x low; low is high / 4. [F1]
 struct WriteBufferLimits {
   std::optional<std::size_t> high{};
   std::optional<std::size_t> low{};
@@ -45,6 +47,11 @@ struct EffectiveWriteBufferLimits {
   friend bool operator==(const EffectiveWriteBufferLimits&,
                          const EffectiveWriteBufferLimits&) = default;
 };
+
+/// The marks of what a TLS transport holds undecrypted while its protocol does not read, likewise. Bytes.
+/// Unset: high is 256 KiB, or 4 x low; low is high / 4. [T18]
+using ReadBufferLimits = WriteBufferLimits;
+using EffectiveReadBufferLimits = EffectiveWriteBufferLimits;
 
 /// The socket of a transport or a server, to look at: for getsockopt and the like. Never read, write
 /// or close it. The number is valid until connection_lost() has returned. [X1]
@@ -77,9 +84,17 @@ struct SubprocessView {
   friend bool operator==(const SubprocessView&, const SubprocessView&) = default;
 };
 
+/// An object of a library below, to use with that library: its own pointer type is behind `pointer`.
+/// Of a TLS connection OpenSSL's SSL*, valid until connection_lost() has returned. [X4]
+struct NativeHandle {
+  void* pointer = nullptr;
+  friend bool operator==(const NativeHandle&, const NativeHandle&) = default;
+};
+
 /// What get_extra_info() answers; std::monostate when there is no such information.
 using ExtraInfo = std::variant<std::monostate, bool, std::int64_t, std::string, Address, SocketView,
-                               PipeView, PeerCredentials, SubprocessView>;
+                               PipeView, PeerCredentials, SubprocessView, TlsContext, TlsCipher,
+                               PeerCertificate, NativeHandle>;
 
 /// A connection as its user holds it: a name for a transport that the loop owns. Of a stream socket
 /// it has both directions; a read pipe only reads, a write pipe only writes, and what the other
@@ -112,12 +127,15 @@ class WEIR_API Transport {
   void writelines(std::initializer_list<std::span<const std::byte>> lines) const;
 
   /// Ends the sending side once everything written has been sent; receiving goes on. Nothing if
-  /// repeated or closing. [S25] On a write pipe this is close(). [I12]
+  /// repeated or closing. [S25] On a write pipe this is close(). [I12] TLS has no such thing:
+  /// UnsupportedOperationError. [T20]
   void write_eof() const;
   bool can_write_eof() const;
 
   /// Closes: no more data is received, what was written is still sent, then connection_lost() comes
   /// from the loop. Sending may last for ever if the peer never reads; abort() ends it. [S14, S15]
+  /// Over TLS the peer is told, and its answer awaited, for as long as the opener's tls_shutdown_timeout
+  /// says: what is not over then ends with timed_out. What is written meanwhile is dropped. [T9, T21]
   void close() const;
 
   /// Closes at once, dropping what is not sent. connection_lost(reason) comes from the loop. [S17]
@@ -142,12 +160,24 @@ class WEIR_API Transport {
   void set_write_buffer_limits(WriteBufferLimits limits = {}) const;
   EffectiveWriteBufferLimits get_write_buffer_limits() const;
 
-  /// Bytes written and not yet given to the kernel. [F18]
+  /// Bytes written and not yet given to the kernel; over TLS, not yet encrypted. [F18, T16]
   std::size_t get_write_buffer_size() const;
+
+  /// Of TLS, what is held undecrypted while reading is paused: over `high` the connection below is paused,
+  /// at `low` resumed. Throws as set_write_buffer_limits(), and UnsupportedOperationError if this is not
+  /// TLS, for then nothing is held. [T18]
+  void set_read_buffer_limits(ReadBufferLimits limits = {}) const;
+  EffectiveReadBufferLimits get_read_buffer_limits() const;
+  std::size_t get_read_buffer_size() const;
 
   /// What is known of the connection: of a socket "sockname" and "peername" (Address) and "socket"
   /// (SocketView), of a Unix one also "peercred" (PeerCredentials), of a pipe "pipe" (PipeView);
   /// `fallback` for any other name, and once connection_lost() has returned. [C13, X1, X3, B7]
+  ///
+  /// TLS adds to what the connection below has: "sslcontext" (TlsContext), "peercert" (PeerCertificate),
+  /// "cipher" (TlsCipher), "compression" and "alpn" (std::string), "ssl_object" (NativeHandle), and
+  /// "tls_clean_shutdown" (bool): whether the peer has ended the stream itself, so that nobody else cut it
+  /// off. [X4, T14]
   ExtraInfo get_extra_info(std::string_view name, ExtraInfo fallback = {}) const;
 
   /// The same for a known type: get_extra_info<Address>("peername").

@@ -22,6 +22,9 @@
 #include <weir/simulation.h>
 #include <weir/sock.h>
 #include <weir/subprocess.h>
+#include <weir/tls.h>
+#include <weir/tls_context.h>
+#include <weir/tls_info.h>
 #include <weir/transport.h>
 #include <weir/unix_socket.h>
 #include <weir/version.h>

@@ -1,0 +1,128 @@
+#include "tls_errors.h"
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+
+#include <exception>
+#include <limits>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include "certificate_info.h"
+
+namespace weir::inline v0 {
+namespace detail {
+namespace {
+
+class TlsCategory final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "tls"; }
+  std::string message(int code) const override {
+    const char* const words = ERR_reason_error_string(static_cast<unsigned long>(code));
+    return words != nullptr ? words : "unknown error of the TLS library";
+  }
+};
+
+class CertificateCategory final : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "certificate"; }
+  std::string message(int code) const override { return X509_verify_cert_error_string(code); }
+};
+
+/// A certificate that was refused, in words; kept with the SSL object that refused it.
+void free_words(void*, void* words, CRYPTO_EX_DATA*, int, long, void*) noexcept {
+  delete static_cast<std::string*>(words);
+}
+int words_index() noexcept {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, &free_words);
+  return index;
+}
+
+/// `certificate "CN=example.org" (DNS:example.org), issued by "CN=Authority"`
+std::string words_of(X509* certificate, bool with_names) {
+  const PeerCertificate known = certificate_info(certificate);
+  std::string words = "certificate \"" + known.subject + '"';
+  if (with_names) {
+    words += " for ";
+    std::string_view separator;
+    for (const auto& [type, value] : known.subject_alternative_names) {
+      words.append(separator).append(type).append(":").append(value);
+      separator = ", ";
+    }
+    if (known.subject_alternative_names.empty()) words += "no name";
+  }
+  if (known.issuer != known.subject) words += ", issued by \"" + known.issuer + '"';
+  return words;
+}
+
+bool is_mismatch(int error) noexcept {
+  return error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH;
+}
+
+bool is_refused_certificate(std::error_code code) noexcept {
+  return code.category() == tls_category() &&
+         ERR_GET_LIB(static_cast<unsigned long>(code.value())) == ERR_LIB_SSL &&
+         ERR_GET_REASON(static_cast<unsigned long>(code.value())) ==
+             SSL_R_CERTIFICATE_VERIFY_FAILED;
+}
+
+}  // namespace
+
+std::error_code take_openssl_error() noexcept {
+  const unsigned long error = ERR_get_error();
+  ERR_clear_error();
+  if (ERR_SYSTEM_ERROR(error)) return {ERR_GET_REASON(error), std::system_category()};
+  if (error == 0) return {ERR_PACK(ERR_LIB_SSL, 0, ERR_R_INTERNAL_ERROR), tls_category()};
+  return {static_cast<int>(error), tls_category()};
+}
+
+TlsError tls_error(const std::string& what) { return TlsError(take_openssl_error(), what); }
+
+std::exception_ptr ssl_failure(const SSL* ssl, const std::string& what) noexcept {
+  const std::error_code code = take_openssl_error();
+  try {
+    if (!is_refused_certificate(code)) return std::make_exception_ptr(TlsError(code, what));
+    const auto* const words = static_cast<const std::string*>(SSL_get_ex_data(ssl, words_index()));
+    return std::make_exception_ptr(
+        CertificateError({static_cast<int>(SSL_get_verify_result(ssl)), certificate_category()},
+                         words != nullptr ? what + ": " + *words : what));
+  } catch (...) {
+    return std::current_exception();  // no memory
+  }
+}
+
+int remember_refused_certificate(int accepted, X509_STORE_CTX* verification) noexcept {
+  if (accepted != 0) return accepted;
+  auto* const ssl = static_cast<SSL*>(
+      X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  X509* const certificate = X509_STORE_CTX_get_current_cert(verification);
+  if (ssl == nullptr || certificate == nullptr) return accepted;
+  try {
+    const bool mismatch = is_mismatch(X509_STORE_CTX_get_error(verification));
+    auto words = std::make_unique<std::string>(words_of(certificate, mismatch));
+    delete static_cast<std::string*>(SSL_get_ex_data(ssl, words_index()));
+    if (SSL_set_ex_data(ssl, words_index(), words.get()) == 1) static_cast<void>(words.release());
+  } catch (...) {
+    // No memory: the error is told without the certificate's name.
+  }
+  return accepted;
+}
+
+}  // namespace detail
+
+TlsError::~TlsError() = default;
+CertificateError::~CertificateError() = default;
+
+const std::error_category& tls_category() noexcept {
+  // Never destroyed: errors may be read after main() returned.
+  static const auto* const category = new detail::TlsCategory;
+  return *category;
+}
+
+const std::error_category& certificate_category() noexcept {
+  static const auto* const category = new detail::CertificateCategory;
+  return *category;
+}
+
+}  // namespace weir::inline v0
