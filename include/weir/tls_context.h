@@ -64,7 +64,38 @@ struct TlsIdentity {
   std::string password{};
 };
 
-class TlsContext;
+struct TlsOptions;
+
+/// What TLS connections of one kind have in common: certificates, keys, who is trusted. Made once, then
+/// used for any number of connections, on any thread; copies share it.
+///
+/// Safe by default: TLS 1.2 and 1.3, ciphers with forward secrecy, no compression, no renegotiation; a
+/// client verifies the server and its name. Certificates must keep to RFC 5280 (OpenSSL's
+/// X509_V_FLAG_X509_STRICT), and one that is trusted need not be a root, as in asyncio.
+class WEIR_API TlsContext {
+ public:
+  /// Of a client that trusts whom the system trusts.
+  static TlsContext client();
+  /// Of a client. Throws std::invalid_argument for an option that cannot be meant so, std::system_error
+  /// for a file that cannot be read, and TlsError for what is in it; each names the option, the file and
+  /// what is wrong. UnsupportedOperationError in a build without TLS.
+  static TlsContext client(const TlsOptions& options);
+  /// Of a server; throws the same.
+  static TlsContext server(const TlsOptions& options);
+
+  bool is_server() const noexcept;
+  /// OpenSSL's SSL_CTX*, for what is not offered here: before the first connection uses it. It lives as
+  /// long as the context.
+  void* native_handle() const noexcept;
+
+  friend bool operator==(const TlsContext&, const TlsContext&) = default;
+
+ private:
+  friend class detail::TlsContextCore;
+  explicit TlsContext(std::shared_ptr<const detail::TlsContextCore> core) noexcept
+      : core_(std::move(core)) {}
+  std::shared_ptr<const detail::TlsContextCore> core_;
+};
 
 /// Whether the peer's certificate is asked for and checked.
 enum class PeerVerification : std::uint8_t {
@@ -99,29 +130,6 @@ struct TlsOptions {
   bool resume_sessions = true;
   /// Appends the secrets of each connection to this file, for Wireshark. For debugging only.
   std::string key_log_file{};
-};
-
-/// What TLS connections of one kind have in common: certificates, keys, who is trusted. Made once, then
-/// used for any number of connections, on any thread; copies share it. Safe by default.
-class WEIR_API TlsContext {
- public:
-  /// Of a client. Throws TlsError or std::system_error which name the file and what is wrong with it.
-  static TlsContext client(TlsOptions options = {});
-  /// Of a server. The same.
-  static TlsContext server(TlsOptions options);
-
-  bool is_server() const noexcept;
-  /// OpenSSL's SSL_CTX*, for what is not offered here: before the first connection uses it. It lives as
-  /// long as the context.
-  void* native_handle() const noexcept;
-
-  friend bool operator==(const TlsContext&, const TlsContext&) = default;
-
- private:
-  friend class detail::TlsContextCore;
-  explicit TlsContext(std::shared_ptr<const detail::TlsContextCore> core) noexcept
-      : core_(std::move(core)) {}
-  std::shared_ptr<const detail::TlsContextCore> core_;
 };
 
 }  // namespace weir::inline v0

@@ -11,6 +11,13 @@ namespace {
 
 std::error_code last_error() noexcept { return {errno, std::system_category()}; }
 
+Result<Fd> open_file(const std::string& path, int flags) noexcept {
+  constexpr mode_t for_owner = 0600;
+  Fd file(::open(path.c_str(), flags | O_CLOEXEC, for_owner));
+  if (!file) return last_error();
+  return file;
+}
+
 }  // namespace
 
 Result<FileTraits> traits_of(int file) noexcept {
@@ -28,6 +35,12 @@ Result<Fd> duplicate(int descriptor) noexcept {
   return copy;
 }
 
+Result<Fd> open_for_reading(const std::string& path) noexcept { return open_file(path, O_RDONLY); }
+
+Result<Fd> open_for_appending(const std::string& path) noexcept {
+  return open_file(path, O_WRONLY | O_APPEND | O_CREAT);
+}
+
 Result<std::size_t> read_file(int file, std::optional<std::uint64_t> position,
                               std::span<std::byte> buffer) noexcept {
   ssize_t count = 0;
@@ -37,6 +50,18 @@ Result<std::size_t> read_file(int file, std::optional<std::uint64_t> position,
   } while (count < 0 && errno == EINTR);
   if (count < 0) return last_error();
   return static_cast<std::size_t>(count);
+}
+
+std::error_code write_file(int file, std::span<const std::byte> data) noexcept {
+  ssize_t count = 0;
+  do {
+    count = ::write(file, data.data(), data.size());
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) return last_error();
+  if (static_cast<std::size_t>(count) < data.size()) {
+    return std::make_error_code(std::errc::no_space_on_device);
+  }
+  return {};
 }
 
 std::error_code set_position(int file, std::uint64_t position) noexcept {

@@ -4,12 +4,11 @@
 #include <openssl/x509_vfy.h>
 
 #include <exception>
-#include <limits>
-#include <memory>
 #include <string>
 #include <system_error>
 
 #include "certificate_info.h"
+#include "ssl_note.h"
 
 namespace weir::inline v0 {
 namespace detail {
@@ -29,15 +28,6 @@ class CertificateCategory final : public std::error_category {
   const char* name() const noexcept override { return "certificate"; }
   std::string message(int code) const override { return X509_verify_cert_error_string(code); }
 };
-
-/// A certificate that was refused, in words; kept with the SSL object that refused it.
-void free_words(void*, void* words, CRYPTO_EX_DATA*, int, long, void*) noexcept {
-  delete static_cast<std::string*>(words);
-}
-int words_index() noexcept {
-  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, &free_words);
-  return index;
-}
 
 /// `certificate "CN=example.org" (DNS:example.org), issued by "CN=Authority"`
 std::string words_of(X509* certificate, bool with_names) {
@@ -83,7 +73,7 @@ std::exception_ptr ssl_failure(const SSL* ssl, const std::string& what) noexcept
   const std::error_code code = take_openssl_error();
   try {
     if (!is_refused_certificate(code)) return std::make_exception_ptr(TlsError(code, what));
-    const auto* const words = static_cast<const std::string*>(SSL_get_ex_data(ssl, words_index()));
+    const std::string* const words = note_of(ssl, SslNote::refused_certificate);
     return std::make_exception_ptr(
         CertificateError({static_cast<int>(SSL_get_verify_result(ssl)), certificate_category()},
                          words != nullptr ? what + ": " + *words : what));
@@ -100,11 +90,9 @@ int remember_refused_certificate(int accepted, X509_STORE_CTX* verification) noe
   if (ssl == nullptr || certificate == nullptr) return accepted;
   try {
     const bool mismatch = is_mismatch(X509_STORE_CTX_get_error(verification));
-    auto words = std::make_unique<std::string>(words_of(certificate, mismatch));
-    delete static_cast<std::string*>(SSL_get_ex_data(ssl, words_index()));
-    if (SSL_set_ex_data(ssl, words_index(), words.get()) == 1) static_cast<void>(words.release());
-  } catch (...) {
-    // No memory: the error is told without the certificate's name.
+    // Without memory the error is told without these words.
+    static_cast<void>(set_note(ssl, SslNote::refused_certificate, words_of(certificate, mismatch)));
+  } catch (const std::exception&) {
   }
   return accepted;
 }

@@ -40,8 +40,9 @@ const std::error_category& certificate_category() noexcept {
   return *category;
 }
 
-TlsContext TlsContext::client(TlsOptions) { refuse(); }
-TlsContext TlsContext::server(TlsOptions) { refuse(); }
+TlsContext TlsContext::client() { refuse(); }
+TlsContext TlsContext::client(const TlsOptions&) { refuse(); }
+TlsContext TlsContext::server(const TlsOptions&) { refuse(); }
 bool TlsContext::is_server() const noexcept { return false; }
 void* TlsContext::native_handle() const noexcept { return nullptr; }
 
