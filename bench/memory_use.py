@@ -33,6 +33,11 @@ def heap_bytes(server):
 def connect(port):
     client = socket.create_connection(("127.0.0.1", port))
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    echo(client)
+    return client
+
+
+def echo(client):
     client.sendall(MESSAGE)
     missing = len(MESSAGE)
     while missing > 0:
@@ -40,10 +45,9 @@ def connect(port):
         if not part:
             raise ServerFailed("the server closed a connection")
         missing -= len(part)
-    return client
 
 
-def measure(build, command, many):
+def measure(build, command, connect, many):
     preload = {**os.environ, "LD_PRELOAD": str(build / "libbench_heap_report.so")}
     with contextlib.ExitStack() as stack:
         server, port = stack.enter_context(
@@ -61,14 +65,20 @@ def measure(build, command, many):
             "resident_bytes": (resident_many - resident_few) / (many - FEW)}
 
 
-def run(build, servers):
-    many = min(MANY, raise_descriptor_limit() - 100)
-    figures = {name: measure(build, command, many) for name, command in servers.items()}
-    print("\nAn idle TCP connection, bytes in user space "
+def compare(kind, build, servers, connect, many):
+    """{server: its figures}; `connect` makes of a port what is held open."""
+    many = min(many, raise_descriptor_limit() - 100)
+    figures = {name: measure(build, command, connect, many) for name, command in servers.items()}
+    print(f"\nAn idle {kind} connection, bytes in user space "
           f"(the slope from {FEW:,} to {many:,} connections)\n")
     print(table(["server", "heap in use", "resident"],
                 [[name, f"{each['heap_bytes']:,.0f}", f"{each['resident_bytes']:,.0f}"]
                  for name, each in figures.items()]))
+    return figures
+
+
+def run(build, servers):
+    figures = compare("TCP", build, servers, connect, MANY)
     exact = _output(build / "bench_idle_connection")
     if exact:
         figures["Weir, exactly"] = json.loads(exact.stdout)

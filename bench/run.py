@@ -18,9 +18,10 @@ import memory_use
 import relay
 import spawn
 import syscalls
+import tls
 
-SECTIONS = ["echo", "unix", "udp", "spawn", "relay", "syscalls", "memory", "allocations", "loop",
-            "compile"]
+SECTIONS = ["echo", "unix", "udp", "tls", "spawn", "relay", "syscalls", "memory", "allocations",
+            "loop", "compile"]
 
 
 def parse_arguments():
@@ -55,6 +56,7 @@ def main():
         "echo": lambda: echo.TCP.run(build, only, *how_long),
         "unix": lambda: echo.UNIX.run(build, only, *how_long),
         "udp": lambda: echo.UDP.run(build, only, *how_long),
+        "tls": lambda: tls.run(build, only, *how_long),
         "spawn": lambda: spawn.run(build, only, *how_long, 512 if arguments.quick else 4096),
         "relay": lambda: relay.run(build, only, *how_long),
         "syscalls": lambda: syscalls.run(build, echo.TCP.check(build, only)),

@@ -1,0 +1,273 @@
+// The load generators for streams: they keep `pipeline` requests of `size` bytes under way on each of
+// `connections` connections to an echo server, and print one line of JSON on what came of it.
+//
+// A bare epoll loop on one thread, so that every server is measured with the same cheap client.
+// A request's latency runs from the send that carried its first byte to the recv that brought the
+// last byte of its answer.
+#pragma once
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "measure.h"
+#include "measurement.h"
+#include "socket_address.h"
+
+namespace bench {
+
+struct LoadOptions {
+  std::uint16_t port = 0;
+  std::string unix_path;  // if not empty, a Unix socket there instead of a port
+  std::size_t connections = 1;
+  std::size_t size = 1024;
+  std::size_t pipeline = 1;
+  double duration = 1.0;       // seconds measured ...
+  std::uint64_t requests = 0;  // ... or, if not 0, requests measured
+  double warm_up = 0.2;        // seconds before the measurement
+  long server_pid = 0;
+  bool verify = false;     // compare every byte that comes back
+  bool reconnect = false;  // a new connection for each request
+};
+
+[[noreturn]] inline void load_failed(const char* what, int error) {
+  std::fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, std::strerror(error));
+  std::exit(1);
+}
+
+/// Where the connections of a load go, and who is told what happens on them.
+struct LoadTarget {
+  const LoadOptions& options;
+  int epoll_fd;
+  void* connection;  // epoll's pointer
+
+  /// A new socket to the server, watched for both directions, edge-triggered.
+  int connect() const {
+    const bool tcp = options.unix_path.empty();
+    const auto address =
+        tcp ? SocketAddress::loopback(options.port) : SocketAddress::unix_path(options.unix_path);
+    const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (::connect(fd, address.get(), address.size()) != 0) load_failed("connect", errno);
+    const int on = 1;
+    if (tcp) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+    event.data.ptr = connection;
+    if (::epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) load_failed("epoll_ctl", errno);
+    return fd;
+  }
+};
+
+/// What a Stream received, into the buffer that it was given.
+struct Arrived {
+  std::size_t size = 0;
+  bool drained = true;  // there is no more for now
+};
+
+/// A Stream is made of a LoadTarget, ends the program when it fails, and has
+///     static constexpr std::size_t buffer_size;      what receive() needs
+///     void flush();                                  the socket takes more
+///     std::size_t send(std::span<const std::byte>);  how much of the front it took
+///     Arrived receive(std::span<std::byte>);
+template <class Stream>
+class Load {
+ public:
+  explicit Load(const LoadOptions& options) : options_(options), epoll_fd_(::epoll_create1(0)) {
+    // The request over and over, so that any run of requests is one contiguous piece of it.
+    payload_.resize(options.size * (options.pipeline + 1));
+    for (std::size_t i = 0; i < payload_.size(); ++i) {
+      payload_[i] = static_cast<std::byte>((i % options.size) * 131 >> 3);
+    }
+    for (std::size_t i = 0; i < options.connections; ++i) {
+      connections_.push_back(std::make_unique<Connection>(options_, epoll_fd_));
+    }
+  }
+
+  void run() {
+    for (auto& connection : connections_) allow(*connection, options_.pipeline, now_ns());
+    measurement_ = std::make_unique<Measurement>(options_.server_pid);
+    run_until(measurement_->started() + to_ns(options_.warm_up), 0);
+    measurement_ = std::make_unique<Measurement>(options_.server_pid);
+    if (options_.requests != 0) {
+      run_until(UINT64_MAX, options_.requests);
+    } else {
+      run_until(measurement_->started() + to_ns(options_.duration), 0);
+    }
+    measurement_->report(options_.size);
+  }
+
+ private:
+  struct Connection {
+    Connection(const LoadOptions& options, int epoll_fd)
+        : stream(LoadTarget{options, epoll_fd, this}), sent_at(options.pipeline) {}
+
+    Stream stream;
+    std::size_t to_send = 0;             // bytes allowed to go and not yet taken by the stream
+    std::size_t sent = 0, received = 0;  // positions within the current request and answer
+    std::vector<std::uint64_t> sent_at;  // a ring: when each request under way was started
+    std::size_t oldest = 0, under_way = 0;
+  };
+
+  static std::uint64_t to_ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
+
+  void run_until(std::uint64_t deadline, std::uint64_t requests) {
+    std::array<epoll_event, 1024> events{};
+    while (now_ns() < deadline && (requests == 0 || measurement_->total() < requests)) {
+      const int count =
+          ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), stall_timeout_ms);
+      if (count < 0) load_failed("epoll_wait", errno);
+      if (count == 0) load_failed("the server answers no more", ETIMEDOUT);
+      for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        auto& connection = *static_cast<Connection*>(event.data.ptr);
+        if ((event.events & EPOLLOUT) != 0) {
+          connection.stream.flush();
+          send(connection);
+        }
+        receive(connection);
+      }
+    }
+  }
+
+  /// Lets `requests` more requests go.
+  void allow(Connection& connection, std::size_t requests, std::uint64_t now) {
+    for (std::size_t i = 0; i < requests; ++i) {
+      connection.sent_at[(connection.oldest + connection.under_way++) % options_.pipeline] = now;
+    }
+    connection.to_send += requests * options_.size;
+    send(connection);
+  }
+
+  void send(Connection& connection) {
+    while (connection.to_send > 0) {
+      const auto rest = std::span(payload_).subspan(connection.sent, connection.to_send);
+      const std::size_t sent = connection.stream.send(rest);
+      if (sent == 0) return;
+      connection.to_send -= sent;
+      connection.sent = (connection.sent + sent) % options_.size;
+    }
+  }
+
+  void receive(Connection& connection) {
+    for (;;) {
+      const Arrived arrived = connection.stream.receive(buffer_);
+      if (options_.verify) verify(connection, arrived.size);
+      on_received(connection, arrived.size);
+      if (arrived.drained) return;
+    }
+  }
+
+  void on_received(Connection& connection, std::size_t size) {
+    connection.received += size;
+    const std::size_t answers = connection.received / options_.size;
+    connection.received %= options_.size;
+    const std::size_t bytes_under_way = connection.under_way * options_.size - connection.to_send;
+    if (answers * options_.size + connection.received > bytes_under_way) {
+      load_failed("the server sent more than it got", EPROTO);
+    }
+    if (answers == 0) return;
+    const auto now = now_ns();
+    for (std::size_t i = 0; i < answers; ++i) {
+      measurement_->add(now - connection.sent_at[connection.oldest]);
+      connection.oldest = (connection.oldest + 1) % options_.pipeline;
+    }
+    connection.under_way -= answers;
+    allow(connection, answers, now);
+  }
+
+  void verify(const Connection& connection, std::size_t size) const {
+    for (std::size_t done = 0; done < size;) {
+      const std::size_t at = (connection.received + done) % options_.size;
+      const std::size_t part = std::min(size - done, options_.size - at);
+      if (std::memcmp(buffer_.data() + done, payload_.data() + at, part) != 0) {
+        load_failed("the server sent other bytes than it got", EPROTO);
+      }
+      done += part;
+    }
+  }
+
+  static constexpr int stall_timeout_ms = 10'000;
+
+  const LoadOptions options_;
+  const int epoll_fd_;
+  std::vector<std::byte> payload_;
+  std::vector<std::byte> buffer_ = std::vector<std::byte>(Stream::buffer_size);
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::unique_ptr<Measurement> measurement_;
+};
+
+[[noreturn]] inline void load_usage() {
+  std::fprintf(stderr,
+               "usage: %s {--port N | --unix PATH} [--connections N] [--size BYTES]\n"
+               "       [--pipeline N] [--duration SECONDS | --requests N] [--warm-up SECONDS]\n"
+               "       [--server-pid PID] [--verify] [--reconnect (TLS only)]\n",
+               program_invocation_short_name);
+  std::exit(2);
+}
+
+inline LoadOptions parse_load_options(int argc, char** argv) {
+  LoadOptions options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view name = argv[i];
+    if (name == "--verify" || name == "--reconnect") {
+      (name == "--verify" ? options.verify : options.reconnect) = true;
+      continue;
+    }
+    if (++i == argc) load_usage();
+    const char* value = argv[i];
+    const auto number = std::strtoull(value, nullptr, 10);
+    if (name == "--port")
+      options.port = static_cast<std::uint16_t>(number);
+    else if (name == "--unix")
+      options.unix_path = value;
+    else if (name == "--connections")
+      options.connections = number;
+    else if (name == "--size")
+      options.size = number;
+    else if (name == "--pipeline")
+      options.pipeline = number;
+    else if (name == "--duration")
+      options.duration = std::strtod(value, nullptr);
+    else if (name == "--requests")
+      options.requests = number;
+    else if (name == "--warm-up")
+      options.warm_up = std::strtod(value, nullptr);
+    else if (name == "--server-pid")
+      options.server_pid = static_cast<long>(number);
+    else
+      load_usage();
+  }
+  if ((options.port == 0) == options.unix_path.empty() ||
+      options.connections * options.size * options.pipeline == 0) {
+    load_usage();
+  }
+  return options;
+}
+
+/// Every connection takes a descriptor: take all that the system allows.
+inline void raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace bench
