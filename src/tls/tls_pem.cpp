@@ -68,6 +68,8 @@ class Source {
   BIO* bio() const noexcept { return bio_.get(); }
   const std::string& place() const noexcept { return place_; }
 
+  bool has(std::string_view text) const noexcept { return text_.find(text) != std::string::npos; }
+
   /// `what` is wrong, and OpenSSL's queue has the reason.
   [[noreturn]] void fail(const std::string& what) const { throw tls_error(field_ + ": " + what); }
 
@@ -78,7 +80,10 @@ class Source {
     unsigned char* data = nullptr;
     long size = 0;
     if (PEM_read_bio(bio_.get(), &label, &header, &data, &size) != 1) {
-      if (is_end()) return std::nullopt;
+      const unsigned long error = ERR_peek_last_error();
+      if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE) {
+        return std::nullopt;
+      }
       fail("a damaged PEM block in " + place_);
     }
     Block block{label, std::vector<unsigned char>(data, data + size)};
@@ -86,12 +91,6 @@ class Source {
     OPENSSL_free(header);
     OPENSSL_clear_free(data, static_cast<std::size_t>(size));
     return block;
-  }
-
-  /// Whether the last error is that no block follows.
-  static bool is_end() noexcept {
-    const unsigned long error = ERR_peek_last_error();
-    return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
   }
 
  private:
@@ -161,6 +160,11 @@ std::vector<RevocationListPtr> load_revocation_lists(const Pem& pem, std::string
 
 KeyPtr load_private_key(const Pem& pem, std::string_view field, const std::string& password) {
   const Source source(pem, field);
+  // PEM_read_bio_PrivateKey() says "unsupported" if there is none.
+  if (!source.has("PRIVATE KEY-----")) {
+    ERR_raise(ERR_LIB_PEM, PEM_R_NO_START_LINE);
+    source.fail("no private key in " + source.place());
+  }
   Password given{password};
   KeyPtr key(PEM_read_bio_PrivateKey(source.bio(), nullptr, &give_password, &given));
   if (key == nullptr) {
@@ -169,7 +173,6 @@ KeyPtr load_private_key(const Pem& pem, std::string_view field, const std::strin
       source.fail("the private key in " + where + " is encrypted, and no password is given");
     }
     if (given.asked) source.fail("the password is not that of the private key in " + where);
-    if (Source::is_end()) source.fail("no private key in " + where);
     source.fail("the private key in " + where + " cannot be decoded");
   }
   ERR_clear_error();

@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -34,8 +35,8 @@ void check(bool done, const char* what) {
                            (reason != nullptr ? reason : "no reason given"));
 }
 
-Key new_key() {
-  Key key(EVP_EC_gen("P-256"), &EVP_PKEY_free);
+Key new_key(bool weak) {
+  Key key(weak ? EVP_RSA_gen(1024) : EVP_EC_gen("P-256"), &EVP_PKEY_free);
   check(key != nullptr, "making a key");
   return key;
 }
@@ -106,7 +107,7 @@ TestCertificate TestCertificate::issue(const CertificateOptions& options) const 
 
 TestCertificate::TestCertificate(const CertificateOptions& options,
                                  std::shared_ptr<const Parts> issuer) {
-  const Key key = new_key();
+  const Key key = new_key(options.is_weak);
   const Certificate made(X509_new(), &X509_free);
   check(made != nullptr, "making a certificate");
   X509* const certificate = made.get();

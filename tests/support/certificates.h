@@ -21,6 +21,8 @@ struct CertificateOptions {
   bool is_authority = false;
   /// For a client, and not for a server.
   bool is_client = false;
+  /// Has a key of RSA with 1024 bits, which TLS does not take any more.
+  bool is_weak = false;
 };
 
 /// A throw-away certificate, with its key (EC P-256) and those that lead to its root; all in memory.
