@@ -6,6 +6,7 @@
 #include <weir/export.h>
 #include <weir/future.h>
 #include <weir/protocol.h>
+#include <weir/tls_context.h>
 #include <weir/transport.h>
 
 #include <chrono>
@@ -47,6 +48,23 @@ struct ConnectOptions {
   bool all_errors = false;
   /// A connected stream socket to use instead of an address; the transport then owns it. [N10]
   std::optional<int> sock{};
+  /// Set: TLS, with this context of a client.
+  std::optional<TlsContext> tls{};
+  /// Whom the certificate must be of, and what a server of several names is asked for. Unset: the host.
+  /// Empty: nobody is checked or asked for. [N3, T28]
+  std::optional<std::string> server_hostname{};
+  /// How long the handshake may take; unset: 60 s. [T4]
+  std::optional<std::chrono::nanoseconds> tls_handshake_timeout{};
+  /// How long it may take to close in order; unset: 30 s. [T9]
+  std::optional<std::chrono::nanoseconds> tls_shutdown_timeout{};
+};
+
+struct AcceptedOptions {
+  /// Set: TLS, with this context of a server.
+  std::optional<TlsContext> tls{};
+  /// As in ConnectOptions.
+  std::optional<std::chrono::nanoseconds> tls_handshake_timeout{};
+  std::optional<std::chrono::nanoseconds> tls_shutdown_timeout{};
 };
 
 namespace detail {
@@ -59,7 +77,8 @@ WEIR_API FutureState::CancelHook start_connecting(EventLoop& loop, ProtocolFacto
                                                   std::optional<std::uint16_t> port,
                                                   ConnectOptions options, ConnectSink sink);
 WEIR_API FutureState::CancelHook start_accepted(EventLoop& loop, ProtocolFactory make_protocol,
-                                                int socket, ConnectSink sink);
+                                                int socket, AcceptedOptions options,
+                                                ConnectSink sink);
 
 /// A stream, as open_transport() opens it.
 struct StreamOpening {
@@ -90,7 +109,8 @@ auto open_stream(EventLoop& loop, Factory&& factory, Start&& start) {
 ///
 /// Errors: through the future only; misuse as std::invalid_argument [N2], what the factory throws
 /// [B11], resolver errors, and, with no address left, std::system_error with the address in its text,
-/// an AggregateError if several differ. [N5]
+/// an AggregateError if several differ. [N5] With TLS also a TlsError, or a CertificateError, and
+/// connection_aborted for a handshake that took too long; the protocol then hears nothing. [T4-T6]
 /// Threads: the loop's. Dropping the future does not cancel; cancel() does. [N9]
 template <detail::MakesProtocol Factory>
 auto create_connection(EventLoop& loop, Factory make_protocol, std::string_view host,
@@ -132,11 +152,13 @@ auto create_connection(EventLoop& loop, ConnectOptions options) {
 /// Serves a connection that something else accepted: `socket` becomes the transport's. No Server is
 /// involved. Errors as create_connection() with a socket. [N12]
 template <detail::MakesProtocol Factory>
-auto connect_accepted_socket(EventLoop& loop, Factory make_protocol, int socket) {
-  return detail::open_stream(
-      loop, std::move(make_protocol), [&](ProtocolFactory make, detail::ConnectSink sink) {
-        return detail::start_accepted(loop, std::move(make), socket, std::move(sink));
-      });
+auto connect_accepted_socket(EventLoop& loop, Factory make_protocol, int socket,
+                             AcceptedOptions options = {}) {
+  return detail::open_stream(loop, std::move(make_protocol),
+                             [&](ProtocolFactory make, detail::ConnectSink sink) {
+                               return detail::start_accepted(loop, std::move(make), socket,
+                                                             std::move(options), std::move(sink));
+                             });
 }
 
 }  // namespace weir::inline v0

@@ -5,8 +5,10 @@
 #include <weir/export.h>
 #include <weir/future.h>
 #include <weir/protocol.h>
+#include <weir/tls_context.h>
 #include <weir/transport.h>
 
+#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -53,6 +55,12 @@ struct ServerOptions {
   bool start_serving = true;
   /// A bound stream socket to use instead of hosts and a port; the server then owns it. [V2]
   std::optional<int> sock{};
+  /// Set: TLS, with this context of a server. A connection whose handshake fails is closed. [T5]
+  std::optional<TlsContext> tls{};
+  /// How long a handshake may take; unset: 60 s. [T4]
+  std::optional<std::chrono::nanoseconds> tls_handshake_timeout{};
+  /// How long it may take to close a connection in order; unset: 30 s. [T9]
+  std::optional<std::chrono::nanoseconds> tls_shutdown_timeout{};
 };
 
 /// A listening server; asyncio's Server. Copies name the same one, and dropping them all does not stop
@@ -119,7 +127,7 @@ template <detail::MakesProtocol Factory>
 Future<Server> create_server(EventLoop& loop, Factory make_protocol, Hosts hosts,
                              std::uint16_t port, ServerOptions options = {}) {
   return detail::start_server(loop, detail::any_factory(std::move(make_protocol)), std::move(hosts),
-                              port, options);
+                              port, std::move(options));
 }
 
 /// The same with a default-constructed P for each connection.
@@ -128,14 +136,14 @@ template <class P>
 Future<Server> create_server(EventLoop& loop, Hosts hosts, std::uint16_t port,
                              ServerOptions options = {}) {
   return create_server(
-      loop, [] { return std::make_shared<P>(); }, std::move(hosts), port, options);
+      loop, [] { return std::make_shared<P>(); }, std::move(hosts), port, std::move(options));
 }
 
 /// The same on the bound socket `options.sock`.
 template <detail::MakesProtocol Factory>
 Future<Server> create_server(EventLoop& loop, Factory make_protocol, ServerOptions options) {
   return detail::start_server(loop, detail::any_factory(std::move(make_protocol)), std::nullopt,
-                              std::nullopt, options);
+                              std::nullopt, std::move(options));
 }
 
 }  // namespace weir::inline v0

@@ -6,7 +6,9 @@
 #include <weir/future.h>
 #include <weir/protocol.h>
 #include <weir/server.h>
+#include <weir/tls_context.h>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +20,11 @@ namespace weir::inline v0 {
 struct UnixConnectOptions {
   /// A connected Unix stream socket to use instead of a path; the transport then owns it. [N11]
   std::optional<int> sock{};
+  /// As in ConnectOptions, but with `tls` there must be a `server_hostname`. [N11]
+  std::optional<TlsContext> tls{};
+  std::optional<std::string> server_hostname{};
+  std::optional<std::chrono::nanoseconds> tls_handshake_timeout{};
+  std::optional<std::chrono::nanoseconds> tls_shutdown_timeout{};
 };
 
 struct UnixServerOptions {
@@ -31,6 +38,10 @@ struct UnixServerOptions {
   bool cleanup_socket = true;
   /// A bound Unix stream socket to use instead of a path; the server then owns it. [V14]
   std::optional<int> sock{};
+  /// As in ServerOptions.
+  std::optional<TlsContext> tls{};
+  std::optional<std::chrono::nanoseconds> tls_handshake_timeout{};
+  std::optional<std::chrono::nanoseconds> tls_shutdown_timeout{};
 };
 
 namespace detail {
@@ -58,8 +69,8 @@ auto create_unix_connection(EventLoop& loop, Factory make_protocol, std::string_
                             UnixConnectOptions options = {}) {
   return detail::open_stream(
       loop, std::move(make_protocol), [&](ProtocolFactory make, detail::ConnectSink sink) {
-        return detail::start_unix_connecting(loop, std::move(make), std::string(path), options,
-                                             std::move(sink));
+        return detail::start_unix_connecting(loop, std::move(make), std::string(path),
+                                             std::move(options), std::move(sink));
       });
 }
 
@@ -69,25 +80,25 @@ template <class P>
 auto create_unix_connection(EventLoop& loop, std::string_view path,
                             UnixConnectOptions options = {}) {
   return create_unix_connection(
-      loop, [] { return std::make_shared<P>(); }, path, options);
+      loop, [] { return std::make_shared<P>(); }, path, std::move(options));
 }
 
 /// The same over the connected socket `options.sock`. If it is refused it stays the caller's; once
 /// taken, it is the transport's. [N9, N11]
 template <detail::MakesProtocol Factory>
 auto create_unix_connection(EventLoop& loop, Factory make_protocol, UnixConnectOptions options) {
-  return detail::open_stream(loop, std::move(make_protocol),
-                             [&](ProtocolFactory make, detail::ConnectSink sink) {
-                               return detail::start_unix_connecting(
-                                   loop, std::move(make), std::nullopt, options, std::move(sink));
-                             });
+  return detail::open_stream(
+      loop, std::move(make_protocol), [&](ProtocolFactory make, detail::ConnectSink sink) {
+        return detail::start_unix_connecting(loop, std::move(make), std::nullopt,
+                                             std::move(options), std::move(sink));
+      });
 }
 
 template <class P>
   requires(!detail::MakesProtocol<P>)
 auto create_unix_connection(EventLoop& loop, UnixConnectOptions options) {
   return create_unix_connection(
-      loop, [] { return std::make_shared<P>(); }, options);
+      loop, [] { return std::make_shared<P>(); }, std::move(options));
 }
 
 /// Serves connections to the Unix stream socket at `path`, or, with a leading NUL, of that abstract
@@ -100,7 +111,7 @@ template <detail::MakesProtocol Factory>
 Future<Server> create_unix_server(EventLoop& loop, Factory make_protocol, std::string_view path,
                                   UnixServerOptions options = {}) {
   return detail::start_unix_server(loop, detail::any_factory(std::move(make_protocol)),
-                                   std::string(path), options);
+                                   std::string(path), std::move(options));
 }
 
 /// The same with a default-constructed P for each connection.
@@ -109,7 +120,7 @@ template <class P>
 Future<Server> create_unix_server(EventLoop& loop, std::string_view path,
                                   UnixServerOptions options = {}) {
   return create_unix_server(
-      loop, [] { return std::make_shared<P>(); }, path, options);
+      loop, [] { return std::make_shared<P>(); }, path, std::move(options));
 }
 
 /// The same on the bound socket `options.sock`. If it is refused it stays the caller's.
@@ -117,14 +128,14 @@ template <detail::MakesProtocol Factory>
 Future<Server> create_unix_server(EventLoop& loop, Factory make_protocol,
                                   UnixServerOptions options) {
   return detail::start_unix_server(loop, detail::any_factory(std::move(make_protocol)),
-                                   std::nullopt, options);
+                                   std::nullopt, std::move(options));
 }
 
 template <class P>
   requires(!detail::MakesProtocol<P>)
 Future<Server> create_unix_server(EventLoop& loop, UnixServerOptions options) {
   return create_unix_server(
-      loop, [] { return std::make_shared<P>(); }, options);
+      loop, [] { return std::make_shared<P>(); }, std::move(options));
 }
 
 }  // namespace weir::inline v0

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <weir/address.h>
+#include <weir/error.h>
 #include <weir/simulation.h>
 #include <weir/transport.h>
 
@@ -35,6 +36,9 @@
 //  5. After on_eof() there is no on_received(); after on_failed() there is only on_closed().
 //  6. Everything is noexcept. Errors are error codes: nothing unwinds through a dispatch.
 //
+// A stream channel may also be made of a transport: that of TLS is. Its events come when that one's
+// protocol is told something, or from the loop; else it keeps the rules.
+//
 // All calls are made on the loop's thread, wake() excepted.
 namespace weir::inline v0::detail {
 
@@ -64,6 +68,9 @@ class StreamEvents {
   virtual void on_sent(std::size_t count) noexcept = 0;
   /// The connection broke.
   virtual void on_failed(std::error_code error) noexcept = 0;
+  /// Of a channel that ends in an order of its own: it is over, regularly or for `reason`. After it there
+  /// is only on_closed().
+  virtual void on_over(const CloseReason& /*reason*/) noexcept {}
   /// close() is complete.
   virtual void on_closed() noexcept = 0;
 
@@ -97,6 +104,24 @@ class LocalSocket {
   ~LocalSocket() = default;
 };
 
+/// What a TLS channel does besides carrying bytes.
+class TlsFacet {
+ public:
+  /// What is known of the TLS connection, and of the one below. [X4]
+  virtual ExtraInfo extra_info(std::string_view name) const = 0;
+  /// Whether the transport below is closing. [T22]
+  virtual bool is_below_closing() const = 0;
+  /// When the transport below is paused for what arrived and is not decrypted: as for writing. [T18]
+  virtual void set_read_buffer_limits(ReadBufferLimits limits) = 0;
+  virtual EffectiveReadBufferLimits read_buffer_limits() const noexcept = 0;
+  virtual std::size_t read_buffer_size() const noexcept = 0;
+  /// How many TLS connections are one over the other: 0 for one over a connection that is none.
+  virtual std::size_t nesting() const noexcept = 0;
+
+ protected:
+  ~TlsFacet() = default;
+};
+
 /// How many descriptors one message may carry: Linux's SCM_MAX_FD.
 inline constexpr std::size_t max_passed_descriptors = 253;
 
@@ -124,6 +149,10 @@ class StreamChannel {
   /// Ends the sending side. Only while nothing is unsent. Its failure is that of the connection, which
   /// receiving or sending tells.
   virtual void shutdown_send() noexcept = 0;
+  /// Of a channel that ends in an order of its own: does so. What is unsent still goes, then the end is
+  /// told to the peer and its answer awaited. Nothing that arrives is told any more, but for on_eof() if
+  /// it was not before; on_over() follows.
+  virtual void finish() noexcept {}
   /// Ends everything; on_closed() follows from dispatch().
   virtual void close() noexcept = 0;
 
@@ -132,6 +161,8 @@ class StreamChannel {
   virtual int descriptor() const noexcept = 0;
   /// What it can as a Unix socket, null if it is none. As old as the channel.
   virtual LocalSocket* local_socket() noexcept { return nullptr; }
+  /// The same for TLS.
+  virtual TlsFacet* tls() noexcept { return nullptr; }
 };
 
 enum class PipeEnd : bool { read, write };

@@ -6,6 +6,7 @@
 #include "address_order.h"
 #include "loop.h"
 #include "opening_errors.h"
+#include "tls_upgrade.h"
 
 namespace weir::inline v0::detail {
 
@@ -78,13 +79,17 @@ void Connecting::adopt_pipe(int descriptor, PipeEnd end) {
 
 // --- What becomes of it -----------------------------------------------------------------------------
 
-Transport Connecting::start(AnyProtocol protocol, UniqueFunction<void(Transport)> ready) {
-  return StreamTransport::start(loop(), {.channel = std::move(channel_),
-                                         .protocol = std::move(protocol),
-                                         .peer = std::move(peer_),
-                                         .role = role_,
-                                         .ready = std::move(ready)})
-      .handle();
+/// With TLS this is the transport below: what is over it ends with it.
+Transport Connecting::start(AnyProtocol protocol, Outcome outcome) {
+  StreamTransportParts parts{
+      .channel = std::move(channel_), .protocol = {}, .peer = std::move(peer_), .role = role_};
+  if (tls_) {
+    parts.protocol = tls_handshake(loop(), *tls_, std::move(protocol), outcome);
+  } else {
+    parts.protocol = std::move(protocol);
+    parts.ready = outcome;
+  }
+  return StreamTransport::start(loop(), std::move(parts)).handle();
 }
 
 /// Also a read pipe, whose user may not.

@@ -10,11 +10,13 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "backend.h"
 #include "connect_race.h"
 #include "stream_transport.h"
+#include "tls_plan.h"
 #include "transport_opening.h"
 
 namespace weir::inline v0::detail {
@@ -30,6 +32,9 @@ class Connecting final : public TransportOpening<Transport, AnyProtocol>, public
  public:
   using TransportOpening::TransportOpening;
 
+  /// Before any of the others: what is opened carries TLS.
+  void use_tls(std::optional<TlsPlan> plan) { tls_ = std::move(plan); }
+
   void connect_to(const std::string& host, std::uint16_t port, ConnectOptions options);
   void connect_to(Address remote);
   // These throw if the descriptor is not what is wanted; it then stays the caller's. [N9]
@@ -43,7 +48,7 @@ class Connecting final : public TransportOpening<Transport, AnyProtocol>, public
   void race_won(std::unique_ptr<StreamChannel> channel, const Address& remote) noexcept override;
   void race_lost(std::vector<std::system_error> errors) noexcept override;
 
-  Transport start(AnyProtocol protocol, UniqueFunction<void(Transport)> ready) override;
+  Transport start(AnyProtocol protocol, Outcome outcome) override;
   void abort(const Transport& transport) override;
 
   ResolveOptions resolve_options() const;
@@ -54,6 +59,7 @@ class Connecting final : public TransportOpening<Transport, AnyProtocol>, public
   std::unique_ptr<StreamChannel> channel_;
   StreamRole role_ = StreamRole::socket;
   Address peer_;
+  std::optional<TlsPlan> tls_;
 };
 
 }  // namespace weir::inline v0::detail

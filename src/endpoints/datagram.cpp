@@ -79,8 +79,7 @@ class OpeningDatagram final
   void open_pairs();
   bool open_pair(const Address& local, const Address& remote);
 
-  DatagramTransport start(std::shared_ptr<DatagramProtocol> protocol,
-                          UniqueFunction<void(DatagramTransport)> ready) override;
+  DatagramTransport start(std::shared_ptr<DatagramProtocol> protocol, Outcome outcome) override;
   void abort(const DatagramTransport& transport) override { transport.abort(); }
 
   ResolveOptions resolve_options() const {
@@ -174,11 +173,11 @@ bool OpeningDatagram::open_pair(const Address& local, const Address& remote) {
 }
 
 DatagramTransport OpeningDatagram::start(std::shared_ptr<DatagramProtocol> protocol,
-                                         UniqueFunction<void(DatagramTransport)> ready) {
+                                         Outcome outcome) {
   return DatagramCore::start(loop(), {.channel = std::move(channel_),
                                       .protocol = std::move(protocol),
                                       .remote = std::move(remote_),
-                                      .ready = std::move(ready)})
+                                      .ready = outcome})
       .handle();
 }
 

@@ -101,7 +101,7 @@ StreamTransport& sendable(const Transport& handle) {
   if (transport == nullptr || transport->is_closing()) {
     throw WrongStateError("sendfile() on a transport that is closing");
   }
-  if (transport->role() != StreamRole::socket) {
+  if (transport->is_pipe()) {
     throw WrongStateError("sendfile() is for sockets, and this transport is of a pipe");
   }
   if (transport->has_written_eof())

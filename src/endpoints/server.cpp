@@ -9,6 +9,7 @@
 #include "opening_errors.h"
 #include "server_core.h"
 #include "server_opening.h"
+#include "tls_terms.h"
 
 namespace weir::inline v0 {
 namespace {
@@ -64,6 +65,7 @@ Future<Server> detail::start_server(EventLoop& loop, ProtocolFactory make_protoc
       loop, std::move(make_protocol), options, AtClose::leave_paths, [&](ServerOpening& opening) {
         require_one({"create_server", "hosts and a port", "a bound socket"}, hosts || port,
                     options.sock.has_value());
+        opening.use_tls(server_plan(tls_terms("create_server", options)));
         if (options.sock) return opening.adopt_socket(*options.sock);
         opening.serve_at(std::move(hosts).value_or(Hosts()), port.value_or(0));
       });

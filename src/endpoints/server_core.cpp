@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "opening.h"
+#include "tls_upgrade.h"
 
 namespace weir::inline v0::detail {
 
@@ -73,6 +74,7 @@ void ServerCore::accepted(std::unique_ptr<StreamChannel> channel, const Address&
   ++starting_;
   try {
     parts.protocol = made_by(make_protocol_);
+    if (tls_) parts.protocol = tls_handshake(*loop_, *tls_, std::move(parts.protocol), {});
     clients_.push_back(StreamTransport::start(*loop_, std::move(parts)));
   } catch (...) {
     parts.channel.reset();
@@ -138,7 +140,7 @@ void ServerCore::close_listeners() noexcept {
 }
 
 void ServerCore::close_clients() {
-  clients_.for_each([](StreamTransport& client) { client.close(); });
+  clients_.for_each([](StreamTransport& client) { close_in_order(client); });
 }
 
 void ServerCore::abort_clients() {

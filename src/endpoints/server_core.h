@@ -11,6 +11,8 @@
 #include <exception>
 #include <list>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "backend.h"
@@ -18,6 +20,7 @@
 #include "listener.h"
 #include "loop.h"
 #include "stream_transport.h"
+#include "tls_plan.h"
 
 namespace weir::inline v0::detail {
 
@@ -43,6 +46,9 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore>,
   ServerCore(Loop& loop, ProtocolFactory make_protocol, int backlog, AtClose at_close);
   ServerCore(const ServerCore&) = delete;
   ServerCore& operator=(const ServerCore&) = delete;
+
+  /// Before it listens: every connection carries TLS.
+  void use_tls(std::optional<TlsPlan> plan) { tls_ = std::move(plan); }
 
   Server handle() { return Server(shared_from_this()); }
 
@@ -80,11 +86,12 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore>,
   ProtocolFactory make_protocol_;
   int backlog_;
   AtClose at_close_;
+  std::optional<TlsPlan> tls_;
   Phase phase_ = Phase::bound;
   std::list<Listener> listeners_;
-  IntrusiveList<StreamTransport, ServerTag> clients_;
-  std::size_t starting_ = 0;  ///< connections whose factory is running
-  Future<void> serving_;      ///< of serve_forever()
+  IntrusiveList<StreamTransport, ServerTag> clients_;  ///< with TLS, what is below it
+  std::size_t starting_ = 0;                           ///< connections whose factory is running
+  Future<void> serving_;                               ///< of serve_forever()
   std::vector<Future<void>> waiters_;
 };
 

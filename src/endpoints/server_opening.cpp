@@ -118,6 +118,7 @@ void ServerOpening::adopt_unix_socket(int descriptor) {
 void ServerOpening::open(ListenChannels channels) {
   const auto core = ServerCore::make(loop(), std::move(make_protocol_), std::move(channels),
                                      options_.backlog, at_close_);
+  core->use_tls(std::move(tls_));
   if (std::exception_ptr error = options_.start_serving ? core->listen() : nullptr) {
     core->close();
     return fail(std::move(error));

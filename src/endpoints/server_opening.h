@@ -8,12 +8,14 @@
 
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "opening.h"
 #include "server_core.h"
+#include "tls_plan.h"
 
 namespace weir::inline v0::detail {
 
@@ -34,6 +36,9 @@ class ServerOpening final : public Opening {
         at_close_(at_close),
         future_(std::move(future)) {}
 
+  /// Before any of the others: every connection carries TLS.
+  void use_tls(std::optional<TlsPlan> plan) { tls_ = std::move(plan); }
+
   void serve_at(Hosts hosts, std::uint16_t port);
   void serve_at(Address address);
   // These throw if the descriptor is not what is wanted; it then stays the caller's. [N9]
@@ -49,6 +54,7 @@ class ServerOpening final : public Opening {
   ProtocolFactory make_protocol_;
   ServerOptions options_;
   AtClose at_close_;
+  std::optional<TlsPlan> tls_;
   Future<Server> future_;
   std::vector<std::string> hosts_;  ///< still to be resolved
   std::uint16_t port_ = 0;

@@ -135,8 +135,7 @@ class StartingSubprocess final
   }
 
  private:
-  SubprocessTransport start(std::shared_ptr<SubprocessProtocol> protocol,
-                            UniqueFunction<void(SubprocessTransport)> ready) override;
+  SubprocessTransport start(std::shared_ptr<SubprocessProtocol> protocol, Outcome outcome) override;
   void abort(const SubprocessTransport& transport) override { transport.close(); }
   bool stop() override;
   SpawnPlan plan(const std::array<int, 3>& streams);
@@ -164,13 +163,13 @@ SpawnPlan StartingSubprocess::plan(const std::array<int, 3>& streams) {
 }
 
 SubprocessTransport StartingSubprocess::start(std::shared_ptr<SubprocessProtocol> protocol,
-                                              UniqueFunction<void(SubprocessTransport)> ready) {
+                                              Outcome outcome) {
   Streams streams(loop().backend(), options_);
   Spawned child = spawn(plan(streams.numbers()));
   started_ = SubprocessCore::start(loop(), {.child = std::move(child),
                                             .pipes = streams.take_pipes(),
                                             .protocol = std::move(protocol),
-                                            .ready = std::move(ready)})
+                                            .ready = outcome})
                  .handle();
   return started_;
 }

@@ -18,7 +18,7 @@ namespace weir::inline v0::detail {
 /// An opening of one transport, which its user knows as a Handle and which holds its protocol as a Held.
 /// Once there is something to build it of:
 ///
-///     build -> make the protocol -> start -> connection_made() -> connected
+///     build -> make the protocol -> start [-> TLS handshake] -> connection_made() -> connected
 ///
 /// Each arrow but the first two is a turn of the loop, and any may be the last: see fail(), cancel().
 template <class Handle, class Held>
@@ -53,8 +53,25 @@ class TransportOpening : public Opening {
  protected:
   Sink& sink() noexcept { return sink_; }
 
-  /// Starts the transport; it calls `ready` after connection_made().
-  virtual Handle start(Held protocol, UniqueFunction<void(Handle)> ready) = 0;
+  /// Tells an opening, if it is not over, what became of its transport: that it is up, or why it is not.
+  class Outcome {
+   public:
+    void operator()(const Handle& transport) const { (*this)(transport, nullptr); }
+    void operator()(const Handle& transport, const std::exception_ptr& error) const {
+      auto* const opening = static_cast<TransportOpening*>(name_.template get<Operation>());
+      if (opening == nullptr) return;
+      error == nullptr ? opening->succeed(transport) : opening->fail(error);
+    }
+
+   private:
+    friend class TransportOpening;
+    explicit Outcome(const SlotRef& name) noexcept : name_(name) {}
+
+    SlotRef name_;
+  };
+
+  /// Starts the transport; it calls `outcome` after connection_made().
+  virtual Handle start(Held protocol, Outcome outcome) = 0;
   /// Ends a transport that was started.
   virtual void abort(const Handle& transport) = 0;
 
@@ -78,13 +95,14 @@ class TransportOpening : public Opening {
  private:
   void build() {
     make_protocol(std::move(make_protocol_), [this](Held protocol) {
-      transport_ = start(std::move(protocol),
-                         unless_over(*this, [](TransportOpening& self, const Handle& transport) {
-                           auto connected = std::move(self.sink_.connected);
-                           self.finish();
-                           connected(transport);
-                         }));
+      transport_ = start(std::move(protocol), Outcome(name()));
     });
+  }
+
+  void succeed(const Handle& transport) {
+    auto connected = std::move(sink_.connected);
+    finish();
+    connected(transport);
   }
 
   MakeProtocol make_protocol_;

@@ -7,6 +7,7 @@
 #include "connecting.h"
 #include "opening_errors.h"
 #include "server_opening.h"
+#include "tls_terms.h"
 #include "unix_address.h"
 
 namespace weir::inline v0::detail {
@@ -18,6 +19,7 @@ FutureState::CancelHook start_unix_connecting(EventLoop& loop, ProtocolFactory m
       loop, std::move(make_protocol), std::move(sink), [&](Connecting& connecting) {
         require_one({"create_unix_connection", "a path", "a connected Unix socket"},
                     path.has_value(), options.sock.has_value());
+        connecting.use_tls(client_plan(tls_terms("create_unix_connection", options), std::nullopt));
         if (options.sock) return connecting.adopt_unix_socket(*options.sock);
         connecting.connect_to(unix_address(*path));
       });
@@ -28,13 +30,14 @@ Future<Server> start_unix_server(EventLoop& loop, ProtocolFactory make_protocol,
                                  UnixServerOptions options) {
   const ServerOptions general{.backlog = options.backlog, .start_serving = options.start_serving};
   const AtClose at_close = options.cleanup_socket ? AtClose::remove_paths : AtClose::leave_paths;
-  return ServerOpening::begin(loop, std::move(make_protocol), general, at_close,
-                              [&](ServerOpening& opening) {
-                                require_one({"create_unix_server", "a path", "a bound Unix socket"},
-                                            path.has_value(), options.sock.has_value());
-                                if (options.sock) return opening.adopt_unix_socket(*options.sock);
-                                opening.serve_at(unix_address(*path));
-                              });
+  return ServerOpening::begin(
+      loop, std::move(make_protocol), general, at_close, [&](ServerOpening& opening) {
+        require_one({"create_unix_server", "a path", "a bound Unix socket"}, path.has_value(),
+                    options.sock.has_value());
+        opening.use_tls(server_plan(tls_terms("create_unix_server", options)));
+        if (options.sock) return opening.adopt_unix_socket(*options.sock);
+        opening.serve_at(unix_address(*path));
+      });
 }
 
 }  // namespace weir::inline v0::detail

@@ -83,6 +83,9 @@ class Loop {
   /// For work on other threads that may outlive the loop: posting to it, dropped once it is closed.
   const std::shared_ptr<PostBox>& post_box() const noexcept { return post_box_; }
 
+  /// What the TLS layer has for all its connections together; empty before the first.
+  std::shared_ptr<void>& tls_buffers() noexcept { return tls_buffers_; }
+
   DescriptorWatchers& watchers() noexcept { return watchers_; }
   Signals& signals() noexcept { return signals_; }
   DefaultExecutor& default_executor() noexcept { return default_executor_; }
@@ -191,6 +194,7 @@ class Loop {
   DescriptorWatchers watchers_;
   Signals signals_;
   DefaultExecutor default_executor_;
+  std::shared_ptr<void> tls_buffers_;
   IntrusiveList<Owned, OwnedTag> owned_;
   SlotRef facade_ref_;
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <system_error>
 
+#include "tls_upgrade.h"
+
 namespace weir::inline v0 {
 namespace {
 
@@ -46,4 +48,16 @@ TlsContext TlsContext::server(const TlsOptions&) { refuse(); }
 bool TlsContext::is_server() const noexcept { return false; }
 void* TlsContext::native_handle() const noexcept { return nullptr; }
 
+namespace detail {
+
+AnyProtocol tls_handshake(Loop&, const TlsPlan&, AnyProtocol, TransportReady) { refuse(); }
+
+FutureState::CancelHook tls_handshake_over(Loop&, const TlsPlan&, StreamTransport&, AnyProtocol,
+                                           TransportReady) {
+  refuse();
+}
+
+void close_in_order(StreamTransport& transport) { transport.close(); }
+
+}  // namespace detail
 }  // namespace weir::inline v0

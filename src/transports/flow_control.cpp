@@ -18,9 +18,9 @@ bool FlowControl::shrunk(std::size_t size) noexcept {
   return true;
 }
 
-void FlowControl::set_limits(WriteBufferLimits limits) {
+void FlowControl::set_limits(WriteBufferLimits limits, std::size_t default_high) {
   constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
-  std::size_t high = default_high_water;
+  std::size_t high = default_high;
   if (limits.high) {
     high = *limits.high;
   } else if (limits.low) {
@@ -28,7 +28,7 @@ void FlowControl::set_limits(WriteBufferLimits limits) {
   }
   const std::size_t low = limits.low.value_or(high / 4);
   if (low > high) {
-    throw std::invalid_argument("the write buffer's low mark (" + std::to_string(low) +
+    throw std::invalid_argument("a buffer's low mark (" + std::to_string(low) +
                                 ") must not be over its high mark (" + std::to_string(high) + ")");
   }
   limits_ = {.low = low, .high = high};

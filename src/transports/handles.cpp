@@ -60,7 +60,8 @@ void Transport::write_eof() const {
 
 bool Transport::can_write_eof() const {
   const auto* transport = live(*this);
-  return transport == nullptr || transport->role() != StreamRole::read_pipe;
+  return transport == nullptr ||
+         (transport->role() != StreamRole::read_pipe && transport->role() != StreamRole::tls);
 }
 
 void Transport::write_with_descriptors(std::span<const std::byte> data,
@@ -115,6 +116,20 @@ EffectiveWriteBufferLimits Transport::get_write_buffer_limits() const {
 std::size_t Transport::get_write_buffer_size() const {
   const auto* transport = live_writer(*this);
   return transport != nullptr ? transport->write_buffer_size() : 0;
+}
+
+void Transport::set_read_buffer_limits(ReadBufferLimits limits) const {
+  if (auto* transport = live(*this)) transport->set_read_buffer_limits(limits);
+}
+
+EffectiveReadBufferLimits Transport::get_read_buffer_limits() const {
+  const auto* transport = live(*this);
+  return transport != nullptr ? transport->read_buffer_limits() : EffectiveReadBufferLimits();
+}
+
+std::size_t Transport::get_read_buffer_size() const {
+  const auto* transport = live(*this);
+  return transport != nullptr ? transport->read_buffer_size() : 0;
 }
 
 ExtraInfo Transport::get_extra_info(std::string_view name, ExtraInfo fallback) const {

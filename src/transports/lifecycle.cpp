@@ -54,9 +54,12 @@ void Lifecycle::resume_writing() noexcept {
   }
 }
 
-CloseReason Lifecycle::fatal(const char* name, std::exception_ptr thrown) noexcept {
+CloseReason Lifecycle::fatal(const char* name, const char* over_tls,
+                             std::exception_ptr thrown) noexcept {
   if (!is_system_error(thrown)) {
-    report(std::string("Fatal error: ") + name + " call failed.", thrown);
+    report(kind_ == TransportKind::tls ? over_tls
+                                       : std::string("Fatal error: ") + name + " call failed.",
+           thrown);
   }
   return CloseReason(std::move(thrown));
 }
@@ -64,7 +67,7 @@ CloseReason Lifecycle::fatal(const char* name, std::exception_ptr thrown) noexce
 void Lifecycle::report(std::string message, const std::exception_ptr& thrown) noexcept {
   ExceptionContext context{
       .message = std::move(message), .exception = thrown, .protocol = protocol_};
-  if (kind_ == TransportKind::stream) context.transport = Transport(name_);
+  if (kind_ <= TransportKind::tls) context.transport = Transport(name_);
   if (kind_ == TransportKind::datagram) context.datagram_transport = DatagramTransport(name_);
   if (const auto* core =
           kind_ == TransportKind::subprocess ? name_.get<SubprocessCore>() : nullptr) {

@@ -15,8 +15,9 @@
 
 namespace weir::inline v0::detail {
 
-/// Which kind of handle names a transport.
-enum class TransportKind : std::uint8_t { stream, datagram, subprocess };
+/// What a transport is, as far as its life is concerned: which kind of handle names it, and how its
+/// errors are reported.
+enum class TransportKind : std::uint8_t { stream, tls, datagram, subprocess };
 
 /// The life of a transport of any kind, and the only place that calls user code: connection_made() ...
 /// connection_lost(), each once, in order, whatever the callbacks throw.
@@ -44,6 +45,11 @@ class Lifecycle {
   /// use a handle while it is destroyed. May be repeated.
   void retire_name() noexcept {
     if (name_.alive()) loop_.slots().release(*name_.slot);
+  }
+  /// Another name for `transport`: handles of the old one find nothing from here on.
+  void rename(void* transport) {
+    retire_name();
+    name_ = loop_.slots().acquire(transport);
   }
 
   Loop& loop() noexcept { return loop_; }
@@ -85,12 +91,14 @@ class Lifecycle {
   }
 
   /// Runs `callback`, which calls into the protocol. What it throws ends the connection: reported as
-  /// "Fatal error: `name` call failed.", unless it is an error of the system, and returned to be the
-  /// reason. Nothing was thrown, or only what leaves the loop: an empty one. [S19-S21, C10]
+  /// "Fatal error: `name` call failed.", over TLS as `over_tls`, unless it is an error of the system, and
+  /// returned to be the reason. Nothing was thrown, or only what leaves the loop: an empty one. [S19-S21,
+  /// T29, C10]
   template <class F>
-  [[nodiscard]] CloseReason guard(const char* name, F&& callback) noexcept {
+  [[nodiscard]] CloseReason guard(const char* name, F&& callback,
+                                  const char* over_tls = "Fatal error on SSL protocol") noexcept {
     std::exception_ptr thrown = call(name, callback);
-    return thrown == nullptr ? CloseReason() : fatal(name, std::move(thrown));
+    return thrown == nullptr ? CloseReason() : fatal(name, over_tls, std::move(thrown));
   }
 
   /// Tells the exception handler, with the transport and its protocol.
@@ -113,7 +121,7 @@ class Lifecycle {
     return thrown;
   }
 
-  CloseReason fatal(const char* name, std::exception_ptr thrown) noexcept;
+  CloseReason fatal(const char* name, const char* over_tls, std::exception_ptr thrown) noexcept;
 
   Loop& loop_;
   std::shared_ptr<AbstractProtocol> protocol_;

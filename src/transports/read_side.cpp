@@ -45,8 +45,9 @@ ReadSide::Eof ReadSide::eof() noexcept {
   switch_.end();
   // What leaves the loop by an exception leaves the connection as it is. [C10]
   bool keep_open = true;
-  CloseReason failure = switch_.lifecycle().guard("protocol.eof_received()",
-                                                  [&] { keep_open = call_eof_received(); });
+  CloseReason failure = switch_.lifecycle().guard(
+      "protocol.eof_received()", [&] { keep_open = call_eof_received(); },
+      "Error calling eof_received()");
   return {keep_open ? AfterEof::keep_open : AfterEof::close, std::move(failure)};
 }
 

@@ -14,8 +14,8 @@
 
 namespace weir::inline v0::detail {
 
-/// What a stream transport is of: both directions of a socket, or one end of a pipe.
-enum class StreamRole : std::uint8_t { socket, read_pipe, write_pipe };
+/// What a stream transport is of: both directions of a socket, one end of a pipe, or TLS over another.
+enum class StreamRole : std::uint8_t { socket, read_pipe, write_pipe, tls };
 
 /// The receiving half of a stream: pausing, the end of the stream, and either kind of protocol.
 ///
@@ -40,6 +40,7 @@ class ReadSide {
   void pause() noexcept { switch_.pause(); }
   void resume() noexcept { switch_.resume(); }
   bool reading() const noexcept { return switch_.reading(); }
+  bool paused() const noexcept { return switch_.paused(); }
 
   struct Target {
     std::optional<std::span<std::byte>> buffer;

@@ -32,6 +32,7 @@ class ReceiveSwitch {
 
   Lifecycle& lifecycle() const noexcept { return lifecycle_; }
   bool reading() const noexcept { return !paused_ && !lifecycle_.closing(); }
+  bool paused() const noexcept { return paused_; }
 
  private:
   Lifecycle& lifecycle_;

@@ -8,12 +8,22 @@
 #include "log_record.h"
 
 namespace weir::inline v0::detail {
+namespace {
+
+TransportKind kind_of(StreamRole role) noexcept {
+  return role == StreamRole::tls ? TransportKind::tls : TransportKind::stream;
+}
+
+}  // namespace
 
 StreamTransport& StreamTransport::start(Loop& loop, StreamTransportParts parts) {
   require_fit(parts.protocol, parts.role);
   auto ready = std::move(parts.ready);
+  const TakenOver taken_over = parts.taken_over;
   StreamTransport& transport = loop.own(std::make_unique<StreamTransport>(loop, std::move(parts)));
-  loop.schedule([&transport, ready = std::move(ready)]() mutable { transport.begin(ready); });
+  loop.schedule([&transport, taken_over, ready = std::move(ready)]() mutable {
+    transport.begin(ready, taken_over);
+  });
   return transport;
 }
 
@@ -21,7 +31,7 @@ StreamTransport::StreamTransport(Loop& loop, StreamTransportParts parts)
     : channel_(std::move(parts.channel)),
       peer_(std::move(parts.peer)),
       observer_(std::move(parts.observer)),
-      lifecycle_(loop, TransportKind::stream, this, parts.protocol.base()),
+      lifecycle_(loop, kind_of(parts.role), this, parts.protocol.base()),
       read_side_(lifecycle_, *channel_, parts.role, parts.protocol),
       write_side_(lifecycle_, *channel_, parts.role) {
   channel_->attach(*this);
@@ -36,12 +46,26 @@ StreamTransport* StreamTransport::of(const Transport& handle) noexcept {
   return handle.ref_.get<StreamTransport>();
 }
 
-void StreamTransport::begin(UniqueFunction<void(Transport)>& ready) {
+void StreamTransport::begin(TransportReady& ready, TakenOver taken_over) {
+  if (taken_over == TakenOver::yes_paused) {
+    write_side_.assume_told_to_pause();
+    settle_writing();
+  }
   // Also when it is closing by now: connection_lost() is scheduled, and never comes alone. [B4]
-  lifecycle_.connection_made(
-      [this] { static_cast<BaseProtocol&>(*lifecycle_.protocol()).connection_made(handle()); });
+  const CloseReason failure = taken_over == TakenOver::no ? connection_made() : CloseReason();
+  fail(failure);
+  if (ready) ready(handle(), failure.exception());
   read_side_.start();
-  if (ready) ready(handle());
+}
+
+/// Returns what it threw where that is fatal. [B9, T29]
+CloseReason StreamTransport::connection_made() noexcept {
+  const auto call = [this] {
+    static_cast<BaseProtocol&>(*lifecycle_.protocol()).connection_made(handle());
+  };
+  if (role() == StreamRole::tls) return lifecycle_.guard("connection_made()", call);
+  lifecycle_.connection_made(call);
+  return {};
 }
 
 // --- Calls ------------------------------------------------------------------------------------------
@@ -73,6 +97,12 @@ void StreamTransport::write(ConstBytes data, std::span<const int> descriptors) {
   fail(write_side_.write(data, local.duplicates(descriptors)));
 }
 
+TlsFacet& StreamTransport::tls() const {
+  if (TlsFacet* tls = channel_->tls()) return *tls;
+  throw UnsupportedOperationError(
+      "only TLS transports hold what they received: they alone have a read buffer");
+}
+
 void StreamTransport::receive_descriptors(bool enabled) {
   local_socket().receive_descriptors(enabled);
 }
@@ -84,18 +114,23 @@ std::vector<Descriptor> StreamTransport::take_descriptors() {
 /// On a pipe the end of the stream is the end of the transport. [I12]
 void StreamTransport::write_eof() {
   if (role() == StreamRole::write_pipe) return close();
+  if (role() == StreamRole::tls) {
+    throw UnsupportedOperationError("a TLS transport cannot end one direction alone: close() it");
+  }
   write_side_.write_eof();
 }
 
 void StreamTransport::close() {
   if (lifecycle_.closing()) return;
-  if (write_side_.size() == 0) {
+  // TLS has more to send: that this is the end. [T9]
+  if (write_side_.size() == 0 && role() != StreamRole::tls) {
     doom({});
     return;
   }
   lifecycle_.set_flushing();
   // A write pipe goes on watching whether somebody will read the rest.
   if (role() != StreamRole::write_pipe) channel_->stop_receiving();
+  channel_->finish();
   if (write_side_.locked()) {
     write_side_.lose_lock({});
     settle_writing();
@@ -121,7 +156,7 @@ void StreamTransport::resume_reading() { read_side_.resume(); }
 bool StreamTransport::is_reading() const noexcept { return read_side_.reading(); }
 
 void StreamTransport::set_write_buffer_limits(WriteBufferLimits limits) {
-  write_side_.set_limits(limits);
+  if (write_side_.set_limits(limits)) settle_writing();
 }
 EffectiveWriteBufferLimits StreamTransport::write_buffer_limits() const noexcept {
   return write_side_.limits();
@@ -129,6 +164,7 @@ EffectiveWriteBufferLimits StreamTransport::write_buffer_limits() const noexcept
 std::size_t StreamTransport::write_buffer_size() const noexcept { return write_side_.size(); }
 
 ExtraInfo StreamTransport::extra_info(std::string_view name) const {
+  if (role() == StreamRole::tls) return tls().extra_info(name);
   if (role() != StreamRole::socket) {
     if (name == "pipe") return PipeView{channel_->descriptor()};
     return {};
@@ -176,6 +212,7 @@ void StreamTransport::on_eof() noexcept {
     case StreamRole::socket: return socket_ended();
     case StreamRole::read_pipe: return read_pipe_ended();
     case StreamRole::write_pipe: return reader_gone();
+    case StreamRole::tls: return tls_ended();
   }
 }
 
@@ -186,6 +223,19 @@ void StreamTransport::socket_ended() noexcept {
   } else if (then == ReadSide::AfterEof::close) {
     close();
   }
+}
+
+/// It closes in any case, and is told the end also if it has closed itself meanwhile. [T10, T12, T20]
+void StreamTransport::tls_ended() noexcept {
+  const bool closing = lifecycle_.closing();
+  if (!lifecycle_.writable() || (closing && read_side_.paused())) return;
+  auto [then, failure] = read_side_.eof();
+  if (failure) return fail(failure);
+  if (!closing && then == ReadSide::AfterEof::keep_open && !lifecycle_.loop().is_leaving()) {
+    log_record(LogLevel::warning,
+               "returning true from eof_received() has no effect when using ssl");
+  }
+  close();
 }
 
 /// Closing at once; the two callbacks come from the loop, in this order. [I5]
@@ -206,8 +256,10 @@ std::size_t StreamTransport::unsent(std::span<ConstBytes> pieces) noexcept {
 
 void StreamTransport::on_sent(std::size_t count) noexcept {
   const bool all_sent = write_side_.sent(count);
-  // Here and not from the loop: the contract's order after a flush. [B6]
-  if (all_sent && lifecycle_.state() == Lifecycle::State::flushing) lose();
+  // Here and not from the loop: the contract's order after a flush. [B6] TLS tells by itself when it is over.
+  if (all_sent && lifecycle_.state() == Lifecycle::State::flushing && role() != StreamRole::tls) {
+    lose();
+  }
 }
 
 /// An input/output error is how a terminal's input ends when the other side has gone. [I7]
@@ -219,23 +271,41 @@ void StreamTransport::on_failed(std::error_code error) noexcept {
   fail(error);
 }
 
+/// Told from the loop, when connection_lost() of what is below may still be running: what that knows of the
+/// connection, such as its peer's address, can be asked for until then. [B7, T22]
+void StreamTransport::on_over(const CloseReason& reason) noexcept {
+  log_failure(reason);
+  if (!stop(reason)) return;
+  write_side_.lose_lock(reason);
+  lose();
+}
+
 void StreamTransport::on_closed() noexcept { Loop::destroy(*this); }
 
 // --- The end ----------------------------------------------------------------------------------------
 
 void StreamTransport::break_off(const CloseReason& reason) {
-  if (reason.code() && lifecycle_.loop().debug()) {
-    log_record(LogLevel::debug, "Fatal error on transport: " + reason.message());
-  }
+  log_failure(reason);
   doom(reason);
 }
 
+void StreamTransport::log_failure(const CloseReason& reason) {
+  if (reason.code() && lifecycle_.loop().debug()) {
+    log_record(LogLevel::debug, "Fatal error on transport: " + reason.message());
+  }
+}
+
 void StreamTransport::doom(const CloseReason& reason) {
-  if (!lifecycle_.doom(reason)) return;
-  channel_->stop_receiving();
-  write_side_.drop();
+  if (!stop(reason)) return;
   lifecycle_.loop().schedule([this] { lose(); });
   write_side_.lose_lock(reason);
+}
+
+bool StreamTransport::stop(const CloseReason& reason) {
+  if (!lifecycle_.doom(reason)) return false;
+  channel_->stop_receiving();
+  write_side_.drop();
+  return true;
 }
 
 void StreamTransport::lose() noexcept {

@@ -5,19 +5,37 @@
 #include <utility>
 
 namespace weir::inline v0::detail {
+namespace {
+
+/// [F1]
+constexpr std::size_t default_high_water(StreamRole role) noexcept {
+  return role == StreamRole::tls ? std::size_t{512} * 1024 : FlowControl::default_high_water;
+}
+
+/// What a dropped write is warned of with. [S27, I12, T21]
+constexpr std::string_view dropped_by(StreamRole role) noexcept {
+  if (role == StreamRole::socket) return dropped_by_socket;
+  if (role == StreamRole::tls) return "SSL connection is closed";
+  return "pipe closed by peer or os.write(pipe, data) raised exception.";
+}
+
+}  // namespace
 
 WriteSide::WriteSide(Lifecycle& lifecycle, StreamChannel& channel, StreamRole role) noexcept
-    : lifecycle_(lifecycle), channel_(channel), queue_(lifecycle.loop().chunks()), role_(role) {}
+    : lifecycle_(lifecycle),
+      channel_(channel),
+      queue_(lifecycle.loop().chunks()),
+      flow_control_(default_high_water(role)),
+      role_(role) {}
 
 bool WriteSide::accepts(bool empty) {
   if (ended_) throw WrongStateError("Cannot call write() after write_eof()");
   if (locked()) throw WrongStateError("unable to write; sendfile is in progress");
   if (empty) return false;
-  const bool pipe = role_ != StreamRole::socket;
-  // A pipe takes nothing any more once it closes, a socket until what it has is sent. [S28, I12]
-  if (pipe ? !lifecycle_.closing() : lifecycle_.writable()) return true;
-  dropped_writes_.add(pipe ? "pipe closed by peer or os.write(pipe, data) raised exception."
-                           : dropped_by_socket);
+  // A socket takes what is written until all it has is sent, the others nothing once they close.
+  // [S28, I12, T21]
+  if (role_ == StreamRole::socket ? lifecycle_.writable() : !lifecycle_.closing()) return true;
+  dropped_writes_.add(dropped_by(role_));
   return false;
 }
 
@@ -158,11 +176,11 @@ void WriteSide::write_eof() noexcept {
   if (queue_.empty() && !locked()) channel_.shutdown_send();
 }
 
-void WriteSide::set_limits(WriteBufferLimits limits) {
-  flow_control_.set_limits(limits);
-  if (lifecycle_.writable() && flow_control_.grown(queue_.size())) {
-    pause_protocol();
-  }
+bool WriteSide::set_limits(WriteBufferLimits limits) {
+  flow_control_.set_limits(limits, default_high_water(role_));
+  if (!lifecycle_.writable()) return false;
+  if (flow_control_.grown(queue_.size())) pause_protocol();
+  return role_ == StreamRole::tls && flow_control_.shrunk(queue_.size());
 }
 
 bool WriteSide::sent(std::size_t count) noexcept {

@@ -50,10 +50,14 @@ class WriteSide {
   void settle() noexcept;
 
   bool ended() const noexcept { return ended_; }
+  /// The protocol was told to pause by the transport that it wrote to before.
+  void assume_told_to_pause() noexcept { told_to_pause_ = true; }
   /// More than the high-water mark is, or was, queued, and not yet so little that writing goes on.
   bool paused() const noexcept { return flow_control_.paused(); }
 
-  void set_limits(WriteBufferLimits limits);
+  /// The queue may be over the new high mark, and the protocol is told so at once. True if it may be resumed
+  /// by the new low mark, over TLS only: settle() does, from the loop. [F14, T17]
+  [[nodiscard]] bool set_limits(WriteBufferLimits limits);
   EffectiveWriteBufferLimits limits() const noexcept { return flow_control_.limits(); }
   std::size_t size() const noexcept { return queue_.size(); }
 

@@ -1,0 +1,172 @@
+#include "tls_handshake.h"
+
+#include <weir/exception_context.h>
+
+#include <chrono>
+#include <sstream>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "log_record.h"
+#include "tls_channel.h"
+
+namespace weir::inline v0::detail {
+namespace {
+
+std::exception_ptr failure(std::errc code, const std::string& what) {
+  return std::make_exception_ptr(std::system_error(std::make_error_code(code), what));
+}
+
+std::exception_ptr timed_out(std::chrono::nanoseconds timeout) {
+  std::ostringstream text;
+  text << "the TLS handshake took longer than " << std::chrono::duration<double>(timeout).count()
+       << " seconds";
+  return failure(std::errc::connection_aborted, text.str());
+}
+
+}  // namespace
+
+TlsHandshake::TlsHandshake(Loop& loop, const TlsPlan& plan, AnyProtocol protocol,
+                           TransportReady ready, std::size_t nesting)
+    : loop_(loop),
+      nesting_(nesting),
+      buffers_(TlsBuffers::of(loop, nesting)),
+      engine_(std::make_unique<TlsEngine>(plan.context, plan.server_hostname, buffers_.output)),
+      timeout_(plan.handshake_timeout),
+      shutdown_timeout_(plan.shutdown_timeout),
+      protocol_(std::move(protocol)),
+      ready_(std::move(ready)) {}
+
+std::shared_ptr<TlsHandshake> TlsHandshake::take_over(Loop& loop, const TlsPlan& plan,
+                                                      StreamTransport& below, AnyProtocol protocol,
+                                                      TransportReady ready) {
+  const std::shared_ptr<TlsHandshake> self(
+      new TlsHandshake(loop, plan, std::move(protocol), std::move(ready), below.tls_nesting()));
+  self->takes_over_ = true;
+  self->protocol_paused_ = self->below_paused_writing_ = below.is_writing_paused();
+  // At once, so that nothing that comes from here on is taken for the protocol's own. [T24]
+  below.set_protocol(self);
+  loop.schedule([self, transport = below.handle()] {
+    if (self->state_ == State::over) return;
+    transport.resume_reading();
+    self->connection_made(transport);
+  });
+  self->below_ = below.handle();
+  return self;
+}
+
+void TlsHandshake::connection_made(Transport below) {
+  below_ = below;
+  timer_ = loop_.call_after(timeout_, [this] { fail(timed_out(timeout_)); }, {});
+  go_on();
+}
+
+void TlsHandshake::data_received(std::span<const std::byte> data) {
+  if (state_ == State::over) return;
+  engine_->feed(data);
+  go_on();
+}
+
+void TlsHandshake::go_on() {
+  const TlsEngine::Status status = engine_->handshake();
+  send();
+  if (status == TlsEngine::Status::wants_input) return;
+  status == TlsEngine::Status::ok ? succeed() : fail(engine_->failure());
+}
+
+/// Also to a transport that is write-paused: a flight is small, and both sides wait for it. [T3]
+void TlsHandshake::send() {
+  if (buffers_.output.empty()) return;
+  below_.write(buffers_.output);
+  buffers_.output.clear();
+}
+
+void TlsHandshake::succeed() {
+  state_ = State::over;
+  timer_.cancel();
+  // Who wrote to the old transport by mistake would do so in the clear: it names nothing any more. [T26]
+  if (takes_over_) below_ = StreamTransport::of(below_)->new_handle();
+  auto channel = std::make_unique<TlsChannel>(
+      loop_, TlsChannel::Parts{.engine = std::move(engine_),
+                               .buffers = buffers_,
+                               .nesting = nesting_,
+                               .below = below_,
+                               .below_paused_writing = below_paused_writing_,
+                               .shutdown_timeout = shutdown_timeout_});
+  TlsBelow& below = channel->below_protocol();
+  const TakenOver taken_over = !takes_over_       ? TakenOver::no
+                               : protocol_paused_ ? TakenOver::yes_paused
+                                                  : TakenOver::yes;
+  above_ = StreamTransport::start(loop_, {.channel = std::move(channel),
+                                          .protocol = std::exchange(protocol_, {}),
+                                          .role = StreamRole::tls,
+                                          .ready = std::move(ready_),
+                                          .taken_over = taken_over})
+               .handle();
+  below.set_above(above_);
+}
+
+/// The peer went away. [T6]
+bool TlsHandshake::eof_received() {
+  if (state_ == State::running) {
+    fail(failure(std::errc::connection_reset,
+                 "the peer closed the connection during the TLS handshake"));
+  }
+  return false;
+}
+
+void TlsHandshake::connection_lost(const CloseReason& reason) {
+  if (state_ == State::over) return;
+  const std::exception_ptr error =
+      reason ? reason.exception()
+             : failure(std::errc::connection_aborted,
+                       "the connection was closed during the TLS handshake");
+  report(error);
+  state_ = State::over;
+  timer_.cancel();
+  const auto protocol = std::exchange(protocol_, {});
+  if (takes_over_) protocol.base()->connection_lost(reason);
+  if (auto ready = std::move(ready_)) ready({}, error);
+}
+
+void TlsHandshake::fail(const std::exception_ptr& error) {
+  if (state_ == State::over) return;
+  report(error);
+  auto ready = std::move(ready_);
+  leave(error);
+  if (ready) ready({}, error);
+}
+
+void TlsHandshake::cancel() {
+  if (state_ == State::running) return leave({});
+  above_.abort();
+}
+
+/// Gives the transport below back to whose it was, who hears of its end, or to nobody.
+void TlsHandshake::leave(const CloseReason& reason) {
+  state_ = State::over;
+  timer_.cancel();
+  const auto protocol = std::exchange(protocol_, {});
+  if (takes_over_) below_.set_protocol(protocol);
+  below_.abort(reason);
+}
+
+/// What the peer or the system did is not worth a report. [T5]
+void TlsHandshake::report(const std::exception_ptr& error) {
+  std::string text = "SSL handshake failed";
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::system_error& failed) {
+    if (!loop_.debug()) return;
+    if (dynamic_cast<const CertificateError*>(&failed) != nullptr) {
+      text += " on verifying the certificate";
+    }
+    log_record(LogLevel::debug, text + ": " + failed.what());
+  } catch (...) {
+    loop_.call_exception_handler(
+        {.message = text, .exception = error, .protocol = protocol_.base()});
+  }
+}
+
+}  // namespace weir::inline v0::detail
