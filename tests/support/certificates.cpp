@@ -132,8 +132,10 @@ TestCertificate::TestCertificate(const CertificateOptions& options,
       options.is_authority ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
   if (!options.is_authority)
     add(NID_ext_key_usage, options.is_client ? "clientAuth" : "serverAuth");
-  add(NID_subject_key_identifier, "hash");
-  if (issuer != nullptr) add(NID_authority_key_identifier, "keyid:always");
+  if (options.has_key_identifiers) {
+    add(NID_subject_key_identifier, "hash");
+    if (issuer != nullptr) add(NID_authority_key_identifier, "keyid:always");
+  }
   if (!options.names.empty()) add(NID_subject_alt_name, alternative_names(options.names));
 
   EVP_PKEY* const signing_key = issuer != nullptr ? issuer->key.get() : key.get();

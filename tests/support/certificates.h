@@ -23,6 +23,8 @@ struct CertificateOptions {
   bool is_client = false;
   /// Has a key of RSA with 1024 bits, which TLS does not take any more.
   bool is_weak = false;
+  /// Says by which key it was signed, as RFC 5280 wants.
+  bool has_key_identifiers = true;
 };
 
 /// A throw-away certificate, with its key (EC P-256) and those that lead to its root; all in memory.

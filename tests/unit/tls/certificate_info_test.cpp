@@ -7,6 +7,7 @@
 #include <weir/tls_info.h>
 
 #include <chrono>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -59,6 +60,21 @@ TEST(CertificateInfo, WithoutNames) {
   const PeerCertificate info = info_of(authority());
   EXPECT_EQ(info.subject, info.issuer);
   EXPECT_TRUE(info.subject_alternative_names.empty());
+  EXPECT_EQ(ERR_peek_error(), 0U);
+}
+
+// X4: a certificate that says nothing right is told as far as it goes, and leaves no error behind.
+TEST(CertificateInfo, Strange) {
+  const detail::CertificatePtr strange(X509_new());
+  const unsigned char garbage[] = {0x30, 0x7F};
+  const std::unique_ptr<ASN1_OCTET_STRING, decltype(&ASN1_OCTET_STRING_free)> bytes(
+      ASN1_OCTET_STRING_new(), &ASN1_OCTET_STRING_free);
+  ASSERT_EQ(ASN1_OCTET_STRING_set(bytes.get(), garbage, sizeof(garbage)), 1);
+  const std::unique_ptr<X509_EXTENSION, decltype(&X509_EXTENSION_free)> names(
+      X509_EXTENSION_create_by_NID(nullptr, NID_subject_alt_name, 0, bytes.get()),
+      &X509_EXTENSION_free);
+  ASSERT_EQ(X509_add_ext(strange.get(), names.get(), -1), 1);
+  EXPECT_EQ(certificate_info(strange.get()), (PeerCertificate{.serial_number = "0"}));
   EXPECT_EQ(ERR_peek_error(), 0U);
 }
 

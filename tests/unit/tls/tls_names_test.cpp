@@ -137,6 +137,23 @@ TEST(TlsNames, SessionsOfOneNameOnly) {
   }
 }
 
+// T28: whether tickets are given out is said by the context of the name.
+TEST(TlsNames, TicketsOfTheContext) {
+  for (const TlsVersion version : {TlsVersion::tls1_2, TlsVersion::tls1_3}) {
+    const auto is_resumed = [&](bool by_default, bool by_name) {
+      const TlsContext server = server_context(
+          {.server_names = {{"a.example", server_named("a.example", {.resume_sessions = by_name})}},
+           .resume_sessions = by_default});
+      const TlsContext client = any_name({.maximum_version = version});
+      EXPECT_TRUE(Handshake(client, server, "a.example").is_done());
+      return Handshake(client, server, "a.example").is_resumed();
+    };
+    EXPECT_TRUE(is_resumed(true, true));
+    EXPECT_FALSE(is_resumed(true, false));
+    EXPECT_TRUE(is_resumed(false, true));
+  }
+}
+
 // T28: of the protocols of both, the one that the server prefers is chosen.
 TEST(TlsNames, AlpnByTheServersPreference) {
   const TlsContext server = server_context({.alpn = {"h2", "http/1.1"}});

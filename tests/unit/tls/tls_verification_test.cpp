@@ -102,6 +102,14 @@ TEST(TlsVerification, Reasons) {
   EXPECT_THAT(with_server(no_authority).client_error(), testing::StartsWith("handshake: certif"));
 }
 
+// Certificates must keep to RFC 5280, as with asyncio's default context.
+TEST(TlsVerification, Strict) {
+  const TestCertificate sloppy =
+      authority().issue({.names = {"localhost"}, .has_key_identifiers = false});
+  EXPECT_THAT(with_server(sloppy).client_error(),
+              testing::EndsWith(": Missing Authority Key Identifier"));
+}
+
 // T28: a certificate that is trusted need not be a root.
 TEST(TlsVerification, TrustedIntermediate) {
   const TestCertificate intermediate = authority().intermediate();
