@@ -55,8 +55,11 @@ class TlsEngine {
 
   /// `input` is what arrived; read in place, so it must stay until rest() is empty or was taken away by
   /// feeding something else. Only when rest() is empty, or with a span that begins with rest()'s bytes.
-  void feed(ConstBytes input) noexcept { wire_.input = input; }
-  /// What was fed and not used yet; nothing once read() said `ended`, or something failed.
+  /// Once read() said `ended`, or something failed, it is dropped.
+  void feed(ConstBytes input) noexcept {
+    if (state_ != State::failed && !peer_shut_down_) wire_.input = input;
+  }
+  /// What was fed and not used yet.
   ConstBytes rest() const noexcept { return wire_.input; }
 
   /// Goes on with the handshake, as far as the input allows: ok, wants_input, or failed, also if the peer
