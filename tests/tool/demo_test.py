@@ -20,6 +20,7 @@ class Demo(ProgramTest):
         self.assertLess(time.monotonic() - began, 15)
         self.assertNotIn("\x1b", out)
         self.check_transports(out, "TCP", "Unix socket", "UDP", "pipe", "subprocess")
+        self.check_tls(out)
         self.assertRegex(out, "100 clients in this process +[0-9,]+ messages")
         self.assertRegex(out, r"connections +message +in flight +requests/s")
         if shutil.which("nc") or shutil.which("socat"):
@@ -32,6 +33,7 @@ class Demo(ProgramTest):
         self.assertIn("No program outside can reach a simulated network", out)
         self.check_life(out)
         self.check_transports(out, "TCP", "Unix socket", "UDP", "pipe")
+        self.check_tls(out)
         self.assertIn("There is no program to start on a simulated network.", out)
         self.assertEqual(self.run_tool("demo", "--backend", "simulated")[1], out)
 
@@ -70,6 +72,15 @@ class Demo(ProgramTest):
         """Each has a line, in this order, with what came out of it."""
         found = re.findall(r'(?:✓|ok) (\S.*?) +"hello, weir" .* in [\d.]+ [um]?s\n', out)
         self.assertEqual(found, list(kinds))
+
+    def check_tls(self, out):
+        """It was spoken, and a certificate that nobody vouches for was refused; or there is none."""
+        if "this weir was built without TLS" in out:
+            return
+        self.assertRegex(out, r'echo +"hello, weir" to tls://\S+ and back, encrypted\n')
+        self.assertRegex(out, r"agreed on +TLSv1\.3, TLS_\w+\n")
+        self.assertRegex(out, r"again +the session was resumed")
+        self.assertRegex(out, r"a stranger +refused the server: self-signed certificate\n")
 
     def check_life(self, out):
         """The client's side of the picture has all callbacks, in asyncio's order."""

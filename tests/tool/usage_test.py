@@ -9,11 +9,13 @@ from programs import ProgramTest
 
 PORT = "write tcp://[::1]:PORT"
 RANGE = "a port is a number from 1 to 65535"
-ECHO = "write tcp://HOST:PORT, udp://HOST:PORT, unix:/PATH, unix-abstract:NAME or stdio:"
-CONNECT = "write tcp://HOST:PORT, unix:/PATH, unix-abstract:NAME or exec:COMMAND"
-LISTEN = "write tcp://HOST:PORT, unix:/PATH, unix-abstract:NAME or stdio:"
-TARGET = "write tcp://HOST:PORT, unix:/PATH, unix-abstract:NAME, exec:COMMAND or stdio:"
+ECHO = "write tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:/PATH, unix-abstract:NAME or stdio:"
+CONNECT = "write tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH, unix-abstract:NAME or exec:COMMAND"
+LISTEN = "write tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH, unix-abstract:NAME or stdio:"
+TARGET = "write tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH, unix-abstract:NAME, exec:COMMAND or stdio:"
 NO_STREAM = "datagrams are no stream, only echo and bench speak udp"
+OF_CLIENTS = "ca=FILE, cert=FILE, key=FILE, insecure, alpn=NAME,NAME and name=HOST"
+OF_SERVERS = "ca=FILE, cert=FILE, key=FILE and alpn=NAME,NAME"
 TOO_LONG = "that of a socket has 107 at most, take a shorter one"
 
 # Arguments, and the whole message after "weir: ". The exit code is 2.
@@ -26,7 +28,7 @@ WRONG = [
     ("connect stdio:", "scheme 'stdio' in 'stdio:'; standard input and output are the other end "
                        f"already: {CONNECT}"),
     ("bench stdio:", "scheme 'stdio' in 'stdio:'; the report goes there: write tcp://HOST:PORT, "
-                     "udp://HOST:PORT, unix:/PATH, unix-abstract:NAME or exec:COMMAND"),
+                     "tls://HOST:PORT, udp://HOST:PORT, unix:/PATH, unix-abstract:NAME or exec:COMMAND"),
     ("relay", "LISTEN is required; see weir relay --help"),
     ("relay tcp://h:0", "TARGET is required; see weir relay --help"),
     ("relay exec:cat tcp://h:1",
@@ -82,6 +84,32 @@ WRONG = [
     ("connect tcp://[::1]", "no port in 'tcp://[::1]'; add one: tcp://[::1]:8888"),
     ("connect tcp://[h]:80", f"bad IPv6 address 'h' in 'tcp://[h]:80'; {PORT}"),
     ("connect tcp://h:80/x", "'/x' after the port in 'tcp://h:80/x'; leave it out"),
+    ("connect tcp://h:80?ca=x", "'?ca=x' after the port in 'tcp://h:80?ca=x'; leave it out"),
+    ("connect tls://h", "no port in 'tls://h'; add one: tls://h:8888"),
+    ("connect tls://h:0", "port 0 in 'tls://h:0'; only a server can take a free port; name the one to "
+                          "connect to"),
+    ("connect tls://h:1/?ca=x", "'/' after the port in 'tls://h:1/?ca=x'; leave it out"),
+    ("connect tls://h:1?", f"unknown key '' in 'tls://h:1?'; there are {OF_CLIENTS}"),
+    ("connect tls://h:1?CA=x", f"unknown key 'CA' in 'tls://h:1?CA=x'; there are {OF_CLIENTS}"),
+    ("relay tls://h:1?foo tcp://h:1",
+     f"unknown key 'foo' in 'tls://h:1?foo'; there are {OF_SERVERS}"),
+    ("echo tls://h:1?insecure",
+     f"'insecure' in 'tls://h:1?insecure'; it is for clients, there are {OF_SERVERS}"),
+    ("echo tls://h:1?name=x",
+     f"'name' in 'tls://h:1?name=x'; it is for clients, there are {OF_SERVERS}"),
+    ("bench tls://h:1?ca", "'ca' in 'tls://h:1?ca'; write ca=FILE"),
+    ("bench tls://h:1?ca=", "'ca=' in 'tls://h:1?ca='; write ca=FILE"),
+    ("connect tls://h:1?insecure=yes",
+     "'insecure=yes' in 'tls://h:1?insecure=yes'; write insecure"),
+    ("connect tls://h:1?ca=x&ca=y", "'ca' twice in 'tls://h:1?ca=x&ca=y'; leave one out"),
+    ("connect tls://h:1?insecure&insecure",
+     "'insecure' twice in 'tls://h:1?insecure&insecure'; leave one out"),
+    ("connect tls://h:1?key=x",
+     "key without cert in 'tls://h:1?key=x'; add cert=FILE, its certificate"),
+    ("connect tls://h:1?ca=x&insecure",
+     "both ca and insecure in 'tls://h:1?ca=x&insecure'; leave one of them out"),
+    ("connect --linger 0 tls://h:1",
+     "--linger: '0' is not a number from 0.001 to 86400; see weir connect --help"),
     ("echo --backend simulated tcp://h:0",
      "no simulated network for 'echo': nothing outside this process can reach it; use --backend "
      "epoll, or try weir bench or weir demo on it"),
@@ -116,6 +144,12 @@ class CommandLine(ProgramTest):
             with self.subTest(arguments):
                 self.assertEqual(self.run_tool(*arguments.split()), (2, "", f"weir: {message}\n"))
 
+    def test_to_listen_takes_a_certificate(self):
+        code, out, err = self.run_tool("relay", "tls://h:0", "tcp://h:1")
+        self.assertEqual((code, out), (2, ""))
+        self.assertRegex(err, "^weir: no cert in 'tls://h:0'; add \\?cert=FILE, one for tests is made "
+                              "by: openssl req .*\n$")
+
     def test_version(self):
         code, out, err = self.run_tool("--version")
         self.assertEqual((code, err), (0, ""))
@@ -124,8 +158,8 @@ class CommandLine(ProgramTest):
     def test_help(self):
         code, out, err = self.run_tool("--help")
         self.assertEqual((code, err), (0, ""))
-        for word in ("echo", "connect", "relay", "bench", "demo", "udp://", "unix:", "unix-abstract:",
-                     "exec:", "stdio:", "Examples:", "Exit codes:"):
+        for word in ("echo", "connect", "relay", "bench", "demo", "tls://", "udp://", "unix:",
+                     "unix-abstract:", "exec:", "stdio:", "Examples:", "Exit codes:"):
             self.assertIn(word, out)
         for command in "echo", "connect", "relay", "bench":
             code, out, _ = self.run_tool(command, "--help")

@@ -17,6 +17,7 @@
 #include "load.h"
 #include "report.h"
 #include "terminal.h"
+#include "tls_url.h"
 #include "url.h"
 
 namespace weir_tool {
@@ -29,9 +30,15 @@ void allow_all_descriptors() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// Serves the URL in this process. Throws UsageError and RunError.
-void serve_here(weir::EventLoop& loop, const Url& url, Conversations& conversations) {
+/// Serves the URL in this process, and makes its client trust that server. Throws UsageError and RunError.
+void serve_here(weir::EventLoop& loop, Url& url, Conversations& conversations) {
   if (is<ExecUrl>(url)) throw needs_real_network("bench exec:");
+  if (const auto* tls = std::get_if<TlsUrl>(&url)) {
+    TlsPair pair = make_tls_pair(*tls);
+    serve_echo(loop, std::move(pair.server), conversations);
+    url = std::move(pair.client);
+    return;
+  }
   if (const auto* udp = std::get_if<UdpUrl>(&url)) {
     echo_datagrams(loop, *udp);
   } else {
@@ -92,7 +99,7 @@ void print_title(const LoadOptions& options, weir::BackendKind backend) {
 }  // namespace
 
 int run_bench(const BenchCommand& command) {
-  const LoadOptions options = load_options(command);
+  LoadOptions options = load_options(command);
   std::optional<std::ofstream> json = open_json(command.json_path);
   allow_all_descriptors();
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -16,17 +17,21 @@ namespace {
 /// Standard input and output, joined with a peer. The first failure is the program's.
 class Session final : public Link {
  public:
-  Session(Url url, weir::Future<> done, ByteCounts& counts)
-      : Link(counts), url_(std::move(url)), done_(std::move(done)) {}
+  Session(weir::EventLoop& loop, std::chrono::duration<double> linger, Url url, ByteCounts& counts)
+      : Link(loop, linger, counts), url_(std::move(url)), done_(loop.create_future()) {}
+
+  const weir::Future<>& done() const { return done_; }
 
  private:
   void lost(End, const weir::CloseReason& reason) override {
-    if (!reason || failure_) return;
-    failure_ = reason.is_exception()
-                   ? reason.exception()
-                   : std::make_exception_ptr(RunError(
-                         fmt::format("lost the connection to {}: {}; the peer ended it, ask there",
-                                     to_string(url_), reason.message())));
+    if (reason && !failure_) failure_ = lost_connection(url_, reason);
+  }
+
+  void cut_off(End) override {
+    failure_ = std::make_exception_ptr(RunError(
+        fmt::format("{} ended without a goodbye of TLS; bytes may be missing, by accident or "
+                    "by somebody in between",
+                    to_string(url_))));
   }
 
   void over() override {
@@ -48,12 +53,12 @@ int run_connect(const ConnectCommand& command) {
   if (command.backend == weir::BackendKind::simulated) throw needs_real_network("connect");
   const Url url = parse_url(command.url, UrlRole::connect);
   weir::EventLoop loop({.backend = command.backend});
-  const weir::Future<> done = loop.create_future();
   ByteCounts counts;
-  const auto session = std::make_shared<Session>(url, done, counts);
+  const auto session = std::make_shared<Session>(
+      loop, std::chrono::duration<double>(command.linger_seconds), url, counts);
   loop.run_until_complete(open_stream(loop, url, session->far()));
   loop.run_until_complete(open_stream(loop, StdioUrl(), session->near()));
-  loop.run_until_complete(done);
+  loop.run_until_complete(session->done());
   return exit_ok;
 }
 

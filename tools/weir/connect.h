@@ -8,6 +8,8 @@ namespace weir_tool {
 
 struct ConnectCommand {
   std::string url;
+  /// How long the peer may be silent after the end of the input, where that cannot be told alone (TLS).
+  double linger_seconds = 2;
   weir::BackendKind backend = weir::BackendKind::automatic;
 };
 

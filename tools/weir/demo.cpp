@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "demo_tls.h"
 #include "demo_transports.h"
 #include "echo_protocol.h"
 #include "errors.h"
@@ -142,6 +143,7 @@ class Demo {
     title();
     one_connection();
     every_transport();
+    tls();
     echo_for_everybody();
     numbers();
     where_to_go();
@@ -156,6 +158,7 @@ class Demo {
 
   void one_connection();
   void every_transport();
+  void tls();
   void echo_for_everybody();
   void many_clients();
   void outside_clients();
@@ -194,7 +197,9 @@ void Demo::passed(std::string_view what, std::string_view details) const {
                    details));
 }
 
-Url first_url(const weir::Server& server) { return url_of(server.sockets().front().sockname); }
+Url first_url(const weir::Server& server) {
+  return url_at(any_port(), server.sockets().front().sockname);
+}
 
 void Demo::one_connection() {
   heading("One connection, callback by callback");
@@ -219,6 +224,18 @@ void Demo::every_transport() {
                      kind, details));
   });
   if (simulated()) line(dim("There is no program to start on a simulated network."));
+}
+
+void Demo::tls() {
+  heading("TLS, with a certificate made for this demonstration");
+  try {
+    show_tls(loop_.backend(), [this](std::string_view what, std::string_view details) {
+      line(fmt::format("{} {:<12} {}", terminal_.styled(Style::green, terminal_.pick("✓", "ok")),
+                       what, details));
+    });
+  } catch (const weir::UnsupportedOperationError& error) {
+    line(dim(error.what()));
+  }
 }
 
 void Demo::echo_for_everybody() {
@@ -303,6 +320,8 @@ void Demo::where_to_go() const {
   line("weir connect tcp://127.0.0.1:8888                    " + dim("talk to it"));
   line("weir bench tcp://127.0.0.1:8888 --connections 100    " + dim("load it, check every byte"));
   line("weir relay unix:/tmp/echo tcp://127.0.0.1:8888       " + dim("lead another way to it"));
+  line("weir echo tls://127.0.0.1:4433                       " + dim("the same, encrypted"));
+  line("weir connect 'tls://127.0.0.1:4433?insecure'         " + dim("trust it, for a test"));
 }
 
 }  // namespace

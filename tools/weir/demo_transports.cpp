@@ -117,7 +117,7 @@ class Transports {
     begin();
     Conversations conversations;
     const weir::Server server = serve_echo(loop_, listen_url, conversations);
-    const Url url = url_of(server.sockets().front().sockname);
+    const Url url = url_at(listen_url, server.sockets().front().sockname);
     loop_.run_until_complete(open_stream(loop_, url, std::make_shared<Greeter>(answer_)));
     end(kind, fmt::format("to {} and back", to_string(url)));
     server.close();

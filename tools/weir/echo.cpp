@@ -1,5 +1,7 @@
 #include "echo.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -7,10 +9,25 @@
 
 #include "echo_protocol.h"
 #include "errors.h"
+#include "notices.h"
 #include "service.h"
 #include "url.h"
 
 namespace weir_tool {
+namespace {
+
+void warn_of_throw_away_certificates(const std::vector<Url>& urls, Notices& notices) {
+  for (const Url& url : urls) {
+    const auto* const tls = std::get_if<TlsUrl>(&url);
+    if (tls == nullptr || tls->throw_away_fingerprint.empty()) continue;
+    notices.line(fmt::format(
+        "weir: {} has no ?cert=FILE, so it shows a certificate made for this run, which nobody "
+        "should trust but in tests; its SHA-256 is {}",
+        to_string(url), tls->throw_away_fingerprint));
+  }
+}
+
+}  // namespace
 
 int run_echo(const EchoCommand& command) {
   if (command.backend == weir::BackendKind::simulated) throw needs_real_network("echo");
@@ -20,6 +37,7 @@ int run_echo(const EchoCommand& command) {
 
   weir::EventLoop loop({.backend = command.backend});
   Service service(loop, command.grace_seconds);
+  warn_of_throw_away_certificates(urls, service.notices());
   for (const Url& url : urls) {
     if (const auto* udp = std::get_if<UdpUrl>(&url)) {
       service.serve(echo_datagrams(loop, *udp));

@@ -14,6 +14,7 @@ bool is_resolver_error(const std::error_code& code) {
 /// The host of a URL that has one, without the scheme and the port.
 std::string host_of(const Url& url) {
   if (const auto* tcp = std::get_if<TcpUrl>(&url)) return tcp->host;
+  if (const auto* tls = std::get_if<TlsUrl>(&url)) return tls->host;
   if (const auto* udp = std::get_if<UdpUrl>(&url)) return udp->host;
   return to_string(url);
 }
@@ -32,6 +33,10 @@ std::string_view connect_advice(const Url& url, const std::error_code& code) {
     if (code == std::errc::no_such_file_or_directory) return "start a server there first";
     if (code == std::errc::resource_unavailable_try_again) return "its server is busy, try again";
     return "try another path";
+  }
+  if (is<TlsUrl>(url) &&
+      (code == std::errc::connection_reset || code == std::errc::connection_aborted)) {
+    return "it did not answer as a TLS server does; is it one?";
   }
   if (code == std::errc::timed_out) return "is the host up, and does a firewall let you through?";
   if (code == std::errc::network_unreachable || code == std::errc::host_unreachable) {
@@ -59,6 +64,27 @@ std::string_view listen_advice(const Url& url, const std::error_code& code) {
   return "try another address or port";
 }
 
+/// How to get a client to trust a server that it does not, or whether it should.
+std::string_view trust_advice(const std::error_code& code) {
+  // OpenSSL's X509_V_ERR_ numbers.
+  switch (code.value()) {
+    case 9:
+    case 10: return "it has to be renewed, or the clock of this machine is wrong";
+    case 18:
+    case 19:
+    case 20:
+    case 21: return "if you know it, give it or its issuer by ?ca=FILE; for tests add ?insecure";
+    case 62:
+    case 64: return "connect to the host it is for, or write ?name=HOST if that is meant";
+    default: return "the server needs another one; for tests add ?insecure";
+  }
+}
+
+std::string_view tls_advice(const weir::TlsError& error) {
+  if (error.code().category() == weir::certificate_category()) return trust_advice(error.code());
+  return "is it a server of TLS 1.2 or 1.3? If it asks for a certificate, add ?cert=FILE";
+}
+
 }  // namespace
 
 UsageError needs_real_network(std::string_view command) {
@@ -71,6 +97,9 @@ UsageError needs_real_network(std::string_view command) {
 std::exception_ptr cannot_connect(const Url& url, const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
+  } catch (const weir::TlsError& failure) {
+    return std::make_exception_ptr(RunError(fmt::format(
+        "cannot connect to {}: {}; {}", to_string(url), failure.what(), tls_advice(failure))));
   } catch (const std::system_error& failure) {
     const std::error_code code = failure.code();
     if (is_resolver_error(code)) return std::make_exception_ptr(cannot_resolve(url, code));
@@ -79,6 +108,22 @@ std::exception_ptr cannot_connect(const Url& url, const std::exception_ptr& erro
                              connect_advice(url, code))));
   } catch (...) {
     return error;
+  }
+}
+
+std::exception_ptr lost_connection(const Url& url, const weir::CloseReason& reason) {
+  if (!reason.is_exception()) {
+    return std::make_exception_ptr(
+        RunError(fmt::format("lost the connection to {}: {}; the peer ended it, ask there",
+                             to_string(url), reason.message())));
+  }
+  try {
+    std::rethrow_exception(reason.exception());
+  } catch (const weir::TlsError& failure) {
+    return std::make_exception_ptr(RunError(fmt::format(
+        "lost the connection to {}: {}; {}", to_string(url), failure.what(), tls_advice(failure))));
+  } catch (...) {
+    return std::current_exception();
   }
 }
 

@@ -33,6 +33,10 @@ UsageError needs_real_network(std::string_view command);
 /// passed on as they are.
 std::exception_ptr cannot_connect(const Url& url, const std::exception_ptr& error);
 
+/// Why the connection to `url` ended, and what to do. Errors that are none of the system's, nor of TLS, are
+/// passed on as they are.
+std::exception_ptr lost_connection(const Url& url, const weir::CloseReason& reason);
+
 /// Why listening at `url` failed, and what would work.
 RunError cannot_listen(const Url& url, const std::system_error& error);
 

@@ -25,9 +25,15 @@ void Link::Side::stream_made(Stream stream) {
 
 bool Link::Side::eof_received() {
   ended_ = true;
-  other_.stream_.write_eof();
-  if (other_.ended_) link_.close_ends();
-  return true;  // the other direction goes on
+  if (stream_.is_cut_off() && !link_.closing_) link_.cut_off(end_);
+  if (other_.ended_) {
+    link_.close_ends();
+  } else if (other_.stream_.can_write_eof()) {
+    other_.stream_.write_eof();
+  } else {
+    link_.close_when_silent(other_);
+  }
+  return stream_.can_write_eof();  // the other direction goes on, if it can
 }
 
 void Link::Side::connection_lost(const weir::CloseReason& reason) {
@@ -43,18 +49,30 @@ void Link::give_up() {
   finish_if_lost();
 }
 
+void Link::close_when_silent(Side& side) {
+  // is_silent() once, so that what was heard before does not count.
+  static_cast<void>(side.is_silent());
+  silence_ = loop_.call_later(linger_, [self = shared_from_this(), this, &side] {
+    if (side.is_silent()) return close_ends();
+    close_when_silent(side);
+  });
+}
+
 void Link::close_ends() {
+  closing_ = true;
   near_.stream().close();
   far_.stream().close();
 }
 
 void Link::abort_ends() {
+  closing_ = true;
   near_.stream().abort();
   far_.stream().abort();
 }
 
 void Link::finish_if_lost() {
   if (!near_.is_lost() || !far_.is_lost() || std::exchange(over_, true)) return;
+  silence_.cancel();
   over();
 }
 

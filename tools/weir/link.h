@@ -2,10 +2,12 @@
 #pragma once
 
 #include <weir/weir.h>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "stream.h"
 
@@ -22,13 +24,20 @@ struct ByteCounts {
 /// An end is read only while the other takes what it gets, so no more waits in between than one read of
 /// each direction. The end of one direction is passed on and the other goes on; once both have ended, or
 /// one end is lost, both are closed, and what was on its way is still sent.
+///
+/// An end of TLS cannot be told that no more comes without being closed. It is given time to answer:
+/// it is closed once it has been silent for a while.
 class Link : public std::enable_shared_from_this<Link> {
  public:
   enum class End { near, far };
 
-  /// Adds to `counts`, which must outlive it.
-  explicit Link(ByteCounts& counts)
-      : near_(*this, End::near, far_, counts.forward), far_(*this, End::far, near_, counts.back) {}
+  /// Adds to `counts`, which must outlive it, as must `loop`. `linger` is how long an end of TLS has to be
+  /// silent.
+  Link(weir::EventLoop& loop, std::chrono::duration<double> linger, ByteCounts& counts)
+      : loop_(loop),
+        linger_(linger),
+        near_(*this, End::near, far_, counts.forward),
+        far_(*this, End::far, near_, counts.back) {}
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
   virtual ~Link() = default;
@@ -50,6 +59,8 @@ class Link : public std::enable_shared_from_this<Link> {
   const Stream& near_stream() const { return near_.stream(); }
   virtual void made(End) {}
   virtual void lost(End, const weir::CloseReason&) {}
+  /// The end of its stream came, but perhaps not from its peer: bytes may be missing.
+  virtual void cut_off(End) {}
   /// The last event: both ends are lost.
   virtual void over() = 0;
 
@@ -62,17 +73,26 @@ class Link : public std::enable_shared_from_this<Link> {
     void stream_made(Stream stream) override;
     void data_received(std::span<const std::byte> data) override {
       received_ += data.size();
+      heard_ = true;
       other_.stream_.write(data);
     }
     bool eof_received() override;
-    void pause_writing() override { other_.stream_.pause_reading(); }
-    void resume_writing() override { other_.stream_.resume_reading(); }
+    void pause_writing() override {
+      other_.held_ = true;
+      other_.stream_.pause_reading();
+    }
+    void resume_writing() override {
+      other_.held_ = false;
+      other_.stream_.resume_reading();
+    }
     void connection_lost(const weir::CloseReason& reason) override;
 
     const Stream& stream() const { return stream_; }
     bool has_ended() const { return ended_; }
     bool is_lost() const { return state_ == State::lost; }
     void never() { state_ = State::lost; }
+    /// Whether nothing has come since it was asked last, and something could have.
+    bool is_silent() { return !std::exchange(heard_, false) && !held_ && !stream_.has_unsent(); }
 
    private:
     enum class State { expected, made, lost };
@@ -84,12 +104,19 @@ class Link : public std::enable_shared_from_this<Link> {
     Stream stream_;
     State state_ = State::expected;
     bool ended_ = false;  // it receives no more
+    bool heard_ = false;  // something, since is_silent() was called
+    bool held_ = false;   // what it receives has to wait
   };
 
+  void close_when_silent(Side& side);
   void finish_if_lost();
 
+  weir::EventLoop& loop_;
+  std::chrono::duration<double> linger_;
+  weir::TimerHandle silence_;
   Side near_;
   Side far_;
+  bool closing_ = false;
   bool over_ = false;
 };
 

@@ -26,11 +26,20 @@ namespace {
 constexpr const char* footer =
     R"(Endpoints are URLs:
   tcp://HOST:PORT      an IPv6 address is in brackets
+  tls://HOST:PORT      TLS over TCP; what it needs follows: ?ca=FILE&alpn=h2,http/1.1
   udp://HOST:PORT      datagrams: echo and bench
   unix:/PATH           a Unix socket
   unix-abstract:NAME   one without a file
   exec:COMMAND         standard input and output of a shell command: not to listen on
   stdio:               standard input and output of this program
+
+Behind the ? of tls://, joined by &, all files in PEM:
+  ca=FILE              whom to trust: of a client, in place of whom the system trusts;
+                       of a server, for the certificates that its clients then must have
+  cert=FILE, key=FILE  the own certificate with its chain, and its key if it is not there too
+  alpn=NAME,NAME       protocols to agree on, the preferred one first
+  name=HOST            whom the certificate must be of, if not the host: clients only
+  insecure             anybody will do: clients only, for tests only
 
 Examples:
   weir echo tcp://127.0.0.1:8888 udp://[::1]:0 unix:/tmp/echo
@@ -87,11 +96,17 @@ void add_backend(CLI::App& command, weir::BackendKind& backend) {
       ->option_text("KIND");
 }
 
+void add_linger(CLI::App& command, double& seconds, const char* help) {
+  command.add_option("--linger", seconds, help)
+      ->check(number(0.001, 86400))
+      ->option_text("SECONDS");
+}
+
 void add_echo(CLI::App& app, EchoCommand& command) {
   CLI::App* echo = app.add_subcommand("echo", "Serve echo on each URL until SIGINT or SIGTERM");
   echo->add_option("URL", command.urls,
-                   "Where to listen: tcp, udp, unix, unix-abstract or stdio; port 0 takes a "
-                   "free one")
+                   "Where to listen: tcp, tls, udp, unix, unix-abstract or stdio; port 0 takes "
+                   "a free one")
       ->required()
       ->option_text("...");
   echo->add_option("--grace", command.grace_seconds,
@@ -100,20 +115,27 @@ void add_echo(CLI::App& app, EchoCommand& command) {
       ->option_text("SECONDS");
   add_backend(*echo, command.backend);
   echo->footer(
-      "Prints 'listening on URL' for each socket once all are ready.\n\n"
+      "Prints 'listening on URL' for each socket once all are ready. Without ?cert=FILE a tls "
+      "endpoint\nshows a certificate made for this run, for tests.\n\n"
       "Example:\n  weir echo tcp://127.0.0.1:8888 tcp://[::1]:0");
 }
 
 void add_connect(CLI::App& app, ConnectCommand& command) {
   CLI::App* connect =
       app.add_subcommand("connect", "Send standard input to a peer, print what it sends");
-  connect->add_option("URL", command.url, "Whom to connect to: tcp, unix, unix-abstract or exec")
+  connect
+      ->add_option("URL", command.url, "Whom to connect to: tcp, tls, unix, unix-abstract or exec")
       ->required()
       ->option_text(" ");
+  add_linger(
+      *connect, command.linger_seconds,
+      "How long a TLS peer may be silent after the end of the input, before that ends all (2)");
   add_backend(*connect, command.backend);
   connect->footer(
       "The end of standard input ends the sending direction; when the peer has ended "
-      "its own too,\nthe program is done.\n\n"
+      "its own too,\nthe program is done. TLS has no end of one direction: there the peer is given "
+      "time to "
+      "answer\n(--linger).\n\n"
       "Example:\n  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | weir connect tcp://localhost:80");
 }
 
@@ -122,12 +144,13 @@ void add_relay(CLI::App& app, RelayCommand& command) {
       app.add_subcommand("relay", "Join each connection to one endpoint with one to another");
   relay
       ->add_option("LISTEN", command.listen_url,
-                   "Where to listen: tcp, unix or unix-abstract; or stdio, which is one connection")
+                   "Where to listen: tcp, tls, unix or unix-abstract; or stdio, which is one "
+                   "connection")
       ->required()
       ->option_text(" ");
   relay
       ->add_option("TARGET", command.target_url,
-                   "What to connect to: tcp, unix, unix-abstract, exec or stdio")
+                   "What to connect to: tcp, tls, unix, unix-abstract, exec or stdio")
       ->required()
       ->option_text(" ");
   relay
@@ -140,6 +163,8 @@ void add_relay(CLI::App& app, RelayCommand& command) {
                    "How long connections may go on after SIGINT or SIGTERM (5)")
       ->check(number(0, 86400))
       ->option_text("SECONDS");
+  add_linger(*relay, command.linger_seconds,
+             "How long an end of TLS may be silent after the other has ended, before both do (30)");
   static const std::map<std::string, StatusWish> wishes{{"auto", StatusWish::automatic},
                                                         {"always", StatusWish::always},
                                                         {"never", StatusWish::never}};
@@ -163,7 +188,7 @@ void add_bench(CLI::App& app, BenchCommand& command) {
   CLI::App* bench = app.add_subcommand("bench", "Load an echo server, check and measure it");
   bench
       ->add_option("URL", command.url,
-                   "Where the echo server is: tcp, udp, unix, unix-abstract or exec")
+                   "Where the echo server is: tcp, tls, udp, unix, unix-abstract or exec")
       ->required()
       ->option_text(" ");
   bench->add_option("--connections", command.connections, "How many, all at once (10)")

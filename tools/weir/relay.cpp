@@ -37,6 +37,7 @@ class Relay {
  public:
   Relay(weir::EventLoop& loop, const RelayCommand& command, Url from, Url to)
       : service_(loop, command.grace_seconds),
+        linger_(command.linger_seconds),
         most_running_(command.max_connections),
         from_(std::move(from)),
         to_(std::move(to)) {}
@@ -59,6 +60,7 @@ class Relay {
   std::string summary() const;
 
   Service service_;
+  std::chrono::duration<double> linger_;
   std::size_t most_running_;
   Url from_;
   Url to_;
@@ -75,7 +77,7 @@ class Relay {
 /// An accepted connection, and the one to the target.
 class Relay::Session final : public Link, public Conversation {
  public:
-  explicit Session(Relay& relay) : Link(relay.bytes_), relay_(relay) {}
+  explicit Session(Relay& relay) : Link(relay.loop(), relay.linger_, relay.bytes_), relay_(relay) {}
 
   const std::string& name() const { return name_; }
 
@@ -120,6 +122,11 @@ class Relay::Session final : public Link, public Conversation {
                                              reason.message()));
     }
     if (end == End::near && !running_) give_up();
+  }
+
+  void cut_off(End end) override {
+    relay_.failed(*this, fmt::format("{} ended without a goodbye of TLS; bytes may be missing",
+                                     end == End::near ? "its peer" : "the target"));
   }
 
   void over() override { relay_.session_over(*this); }

@@ -15,6 +15,8 @@ struct RelayCommand {
   /// How many connections have a target at once; those that come after them wait. 0: any number.
   std::size_t max_connections = 0;
   double grace_seconds = 5;
+  /// How long an end may be silent after the end of the other, where that cannot be told alone (TLS).
+  double linger_seconds = 30;
   StatusWish status = StatusWish::automatic;
   weir::BackendKind backend = weir::BackendKind::automatic;
 };

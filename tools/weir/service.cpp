@@ -30,14 +30,14 @@ void Service::serve(const Url& url, const StreamFactory& factory) {
   if (is<StdioUrl>(url)) {
     loop_.run_until_complete(open_stream(loop_, url, factory()));
   } else {
-    servers_.push_back(listen(loop_, url, factory));
+    servers_.push_back({url, listen(loop_, url, factory)});
   }
 }
 
 void Service::announce(std::FILE* where) const {
-  for (const weir::Server& server : servers_) {
+  for (const auto& [url, server] : servers_) {
     for (const weir::SocketView& socket : server.sockets()) {
-      fmt::print(where, "listening on {}\n", to_string(url_of(socket.sockname)));
+      fmt::print(where, "listening on {}\n", to_string(url_at(url, socket.sockname)));
     }
   }
   for (const weir::DatagramTransport& endpoint : endpoints_) {
@@ -55,7 +55,7 @@ void Service::run() {
 }
 
 void Service::stop_listening() {
-  for (const weir::Server& server : servers_) server.close();
+  for (const auto& [url, server] : servers_) server.close();
   for (const weir::DatagramTransport& endpoint : endpoints_) endpoint.close();
   servers_.clear();
   endpoints_.clear();

@@ -54,7 +54,11 @@ class Service {
   weir::Future<> finished_;
   Conversations conversations_;
   Notices notices_;
-  std::vector<weir::Server> servers_;
+  struct Listening {
+    Url url;
+    weir::Server server;
+  };
+  std::vector<Listening> servers_;
   std::vector<weir::DatagramTransport> endpoints_;
   bool stopping_ = false;
 };

@@ -38,7 +38,7 @@ bool is_answered(weir::EventLoop& loop, const std::string& path) {
 
 void Stream::write_eof() const {
   if (pipes_) pipes_->writing_ended = true;
-  writer_.write_eof();
+  if (can_write_eof()) writer_.write_eof();
 }
 
 void Stream::close() const {
@@ -69,6 +69,12 @@ weir::Future<> open_stream(weir::EventLoop& loop, const Url& url,
       [&](const TcpUrl& tcp) {
         report(weir::create_connection(loop, factory, tcp.host, tcp.port), url, opened);
       },
+      [&](const TlsUrl& tls) {
+        report(
+            weir::create_connection(loop, factory, tls.host, tls.port,
+                                    {.tls = tls.context, .server_hostname = tls.server_hostname}),
+            url, opened);
+      },
       [&](const UnixUrl& local) {
         report(weir::create_unix_connection(loop, factory, local.path), url, opened);
       },
@@ -94,6 +100,10 @@ weir::Server listen(weir::EventLoop& loop, const Url& url, StreamFactory factory
       }
       return loop.run_until_complete(
           weir::create_unix_server(loop, std::move(factory), local->path));
+    }
+    if (const auto* tls = std::get_if<TlsUrl>(&url)) {
+      return loop.run_until_complete(weir::create_server(loop, std::move(factory), tls->host,
+                                                         tls->port, {.tls = tls->context}));
     }
     const auto& tcp = std::get<TcpUrl>(url);
     return loop.run_until_complete(

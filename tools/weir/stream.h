@@ -36,7 +36,13 @@ class Stream {
   void write(std::span<const std::byte> data) const {
     if (!writer_.is_closing()) writer_.write(data);
   }
+  /// Ends this direction only. TLS cannot do that: then it does nothing.
   void write_eof() const;
+  bool can_write_eof() const { return pipes_ || writer_.can_write_eof(); }
+  bool has_unsent() const { return writer_.get_write_buffer_size() > 0; }
+  /// Whether it ended in a way that anybody can bring about who carries its bytes, so that some may be
+  /// missing; of TLS, which can tell.
+  bool is_cut_off() const { return reader_.get_extra_info<bool>("tls_clean_shutdown") == false; }
   void set_write_buffer_limits(weir::WriteBufferLimits limits) const {
     writer_.set_write_buffer_limits(limits);
   }

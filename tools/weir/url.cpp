@@ -5,14 +5,16 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <type_traits>
 #include <utility>
 
 #include "errors.h"
+#include "tls_url.h"
 
 namespace weir_tool {
 namespace {
 
-enum class Scheme { tcp, udp, unix_path, unix_abstract, exec, stdio };
+enum class Scheme { tcp, tls, udp, unix_path, unix_abstract, exec, stdio };
 
 struct SchemeEntry {
   Scheme scheme;
@@ -20,8 +22,9 @@ struct SchemeEntry {
   std::string_view form;
 };
 
-constexpr std::array<SchemeEntry, 6> schemes{
+constexpr std::array<SchemeEntry, 7> schemes{
     {{Scheme::tcp, "tcp", "tcp://HOST:PORT"},
+     {Scheme::tls, "tls", "tls://HOST:PORT"},
      {Scheme::udp, "udp", "udp://HOST:PORT"},
      {Scheme::unix_path, "unix", "unix:/PATH"},
      {Scheme::unix_abstract, "unix-abstract", "unix-abstract:NAME"},
@@ -30,8 +33,6 @@ constexpr std::array<SchemeEntry, 6> schemes{
 
 /// The longest path and name that fit into the address of a Unix socket.
 constexpr std::size_t longest_unix_path = 107;
-
-bool listens(UrlRole role) { return role == UrlRole::echo || role == UrlRole::relay_listen; }
 
 /// Why a scheme makes no sense in a role; empty if it does.
 std::string_view objection(Scheme scheme, UrlRole role) {
@@ -84,7 +85,7 @@ Parts take_scheme(std::string_view url, UrlRole role) {
   return {entry, url, url.substr(colon + 1)};
 }
 
-// --- tcp and udp ---------------------------------------------------------------------------------
+// --- tcp, tls and udp ----------------------------------------------------------------------------
 
 struct Authority {
   std::string_view host;
@@ -157,18 +158,24 @@ void check_host(const Authority& parts, const Parts& url) {
   }
 }
 
-HostAndPort parse_host_and_port(const Parts& url, UrlRole role) {
-  if (!url.rest.starts_with("//")) {
+HostAndPort parse_host_and_port(const Parts& url, std::string_view rest, UrlRole role) {
+  if (!rest.starts_with("//")) {
     fail(fmt::format("no '//' after {}:", url.entry->name), url.whole,
          fmt::format("write {}", url.entry->form));
   }
-  const std::string_view authority = url.rest.substr(2);
-  if (const std::size_t end = authority.find('/'); end != std::string_view::npos) {
+  const std::string_view authority = rest.substr(2);
+  if (const std::size_t end = authority.find_first_of("/?"); end != std::string_view::npos) {
     fail(fmt::format("'{}' after the port", authority.substr(end)), url.whole, "leave it out");
   }
   const Authority parts = split(authority, url);
   check_host(parts, url);
   return {std::string(parts.host), parse_port(parts.port, url.whole, listens(role))};
+}
+
+TlsUrl parse_tls(const Parts& url, UrlRole role) {
+  const std::size_t end = std::min(url.rest.find('?'), url.rest.size());
+  return make_tls_url(parse_host_and_port(url, url.rest.substr(0, end), role), url.rest.substr(end),
+                      url.whole, role);
 }
 
 std::string to_string(std::string_view scheme, const HostAndPort& endpoint) {
@@ -216,6 +223,7 @@ StdioUrl parse_stdio(const Parts& url) {
 std::string to_string(const Url& url) {
   return visit_url(
       url, [](const TcpUrl& tcp) { return to_string("tcp", tcp); },
+      [](const TlsUrl& tls) { return to_string("tls", tls); },
       [](const UdpUrl& udp) { return to_string("udp", udp); },
       [](const UnixUrl& local) {
         return local.is_abstract() ? fmt::format("unix-abstract:{}", local.path.substr(1))
@@ -228,8 +236,9 @@ std::string to_string(const Url& url) {
 Url parse_url(std::string_view text, UrlRole role) {
   const Parts url = take_scheme(text, role);
   switch (url.entry->scheme) {
-    case Scheme::tcp: return TcpUrl{parse_host_and_port(url, role)};
-    case Scheme::udp: return UdpUrl{parse_host_and_port(url, role)};
+    case Scheme::tcp: return TcpUrl{parse_host_and_port(url, url.rest, role)};
+    case Scheme::tls: return parse_tls(url, role);
+    case Scheme::udp: return UdpUrl{parse_host_and_port(url, url.rest, role)};
     case Scheme::unix_path: return parse_unix_path(url);
     case Scheme::unix_abstract: return parse_abstract_name(url);
     case Scheme::exec: return parse_exec(url);
@@ -238,9 +247,14 @@ Url parse_url(std::string_view text, UrlRole role) {
   return {};
 }
 
-Url url_of(const weir::Address& address) {
-  if (address.family() == weir::AddressFamily::unix_socket) return UnixUrl{address.path()};
-  return TcpUrl{{address.host(), address.port()}};
+Url url_at(Url asked, const weir::Address& address) {
+  const auto move_there = [&](auto& url) {
+    if constexpr (std::is_base_of_v<HostAndPort, std::decay_t<decltype(url)>>) {
+      static_cast<HostAndPort&>(url) = {address.host(), address.port()};
+    }
+  };
+  std::visit(move_there, asked);
+  return asked;
 }
 
 }  // namespace weir_tool
