@@ -110,7 +110,10 @@ TlsEngine::Status TlsEngine::fail(std::exception_ptr failure) noexcept {
 
 TlsEngine::Status TlsEngine::handshake() noexcept {
   if (state_ != State::handshaking) return state_ == State::open ? Status::ok : Status::failed;
-  if (shut_down_) return Status::ended;
+  if (shut_down_) {
+    wire_.input = {};
+    return Status::ended;
+  }
   look_at_start();
   const Status status = attempt([this] { return SSL_do_handshake(ssl_.get()); });
   ERR_clear_error();  // it may leave some although it is done

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -184,6 +185,39 @@ TEST_F(TlsEngineTest, ErrorsThatOthersLeftInTheQueueMeanNothing) {
   EXPECT_EQ(ERR_peek_error(), 0U);
 }
 
+/// What CPython's ssl module sent, for TLS 1.3 with localhost.
+constexpr std::string_view recorded_hello =
+    "16030100ee010000ea0303feb0c984ffab4ca5aea2895a9276adba0d6599812f66e25b31db62a46061035820"
+    "04a4fdaa0ab4d8c699672930a1e1d584229928c5b0c30f5d492069899fe8c384000813021303130100ff0100"
+    "00990000000e000c0000096c6f63616c686f7374000b000403000102000a00160014001d0017001e00190018"
+    "01000101010201030104002300000016000000170000000d001e001c040305030603080708080809080a080b"
+    "080408050806040105010601002b0003020304002d00020101003300260024001d0020c5c6f5a7bdd75816eb"
+    "17be900014e7c0dbfe243d17a905cdf324ae21ceb59b43";
+
+std::vector<std::byte> from_hexadecimal(std::string_view digits) {
+  std::vector<std::byte> bytes;
+  for (; !digits.empty(); digits.remove_prefix(2)) {
+    bytes.push_back(
+        static_cast<std::byte>(std::stoi(std::string(digits.substr(0, 2)), nullptr, 16)));
+  }
+  return bytes;
+}
+
+TEST_F(TlsEngineTest, ARecordedClientHelloIsAnsweredWhereverItIsCut) {
+  const std::vector<std::byte> hello = from_hexadecimal(recorded_hello);
+  for (std::size_t cut = 1; cut < hello.size(); cut += 4) {
+    TlsEnd server(server_context());
+    server.take(ConstBytes(hello).first(cut));
+    EXPECT_EQ(server.status, Status::wants_input);
+    EXPECT_TRUE(server.output.empty());
+    server.take(ConstBytes(hello).subspan(cut));
+    EXPECT_EQ(server.status, Status::wants_input);
+    ASSERT_GT(server.output.size(), 6U);
+    EXPECT_EQ(server.output[0], std::byte{0x16});  // a handshake record
+    EXPECT_EQ(server.output[5], std::byte{0x02});  // with the server's hello
+  }
+}
+
 // --- The end [T9, T12, T13] ------------------------------------------------------------------------
 
 TEST_F(TlsEngineTest, CloseNotifyIsSentOnceAndNothingIsWrittenBehindIt) {
@@ -262,6 +296,9 @@ TEST_F(TlsEngineTest, ShutDownDuringTheHandshakeSendsNothing) {
   EXPECT_TRUE(pair.client.output.empty());
   EXPECT_EQ(pair.client.engine.handshake(), Status::ended);
   EXPECT_EQ(failure_of(pair.client.engine), "");
+  // What comes is not kept, either: nobody will ever read it.
+  pair.client.take(as_bytes("late"));
+  EXPECT_EQ(pair.client.engine.handshake(), Status::ended);
 }
 
 TEST_F(TlsEngineTest, ShutDownAfterAFailureSendsNothing) {
