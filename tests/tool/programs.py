@@ -114,7 +114,7 @@ class ProgramTest(unittest.TestCase):
         program = self.start(tool(), *arguments)
         listening = [program.line() for _ in range(sockets)]
         for line in listening:
-            self.assertRegex(line, r"^listening on ((tcp|udp)://\S+:[1-9][0-9]*|unix\S*:\S+)$")
+            self.assertRegex(line, r"^listening on ((tcp|tls|udp)://\S+:[1-9][0-9]*|unix\S*:\S+)$")
         return program, [line.removeprefix("listening on ") for line in listening]
 
     def client(self, port, host="127.0.0.1"):
@@ -131,6 +131,21 @@ class ProgramTest(unittest.TestCase):
         self.addCleanup(connection.close)
         connection.settimeout(DEADLINE)
         connection.connect(rest if scheme == "unix" else "\0" + rest)
+        return connection
+
+    def certificates(self):
+        """A directory of certificates, as tool/make_certificates.cpp says; skips without TLS."""
+        maker = os.environ.get("WEIR_MAKE_CERTIFICATES")
+        if not maker:
+            self.skipTest("built without TLS")
+        directory = self.temporary_directory()
+        subprocess.run([maker, str(directory)], check=True, timeout=DEADLINE)
+        return directory
+
+    def tls_client(self, port, context, name="localhost"):
+        """A client of Python's ssl, its handshake done."""
+        connection = context.wrap_socket(self.client(port), server_hostname=name)
+        self.addCleanup(connection.close)
         return connection
 
     def socket_urls(self):
