@@ -59,6 +59,7 @@ struct ConnectOptions {
   std::optional<std::chrono::nanoseconds> tls_shutdown_timeout{};
 };
 
+/// How to take over a connection that somebody else accepted.
 struct AcceptedOptions {
   /// Set: TLS, with this context of a server.
   std::optional<TlsContext> tls{};

@@ -29,8 +29,10 @@ struct StartTlsOptions {
 ///
 /// `protocol`, whose connection `transport` is, gets nothing that arrives from here on until the handshake is
 /// done: then the future gives a new transport, which it must use, and which tells it the rest. There is
-/// no second connection_made(). `transport` names nothing any more, so that nothing can go in the clear by
-/// mistake. [T23, T24, T26] It may carry TLS already: then this is TLS in TLS.
+/// no second connection_made(). So that nothing goes in the clear by mistake, `transport` can from here on only
+/// be asked and closed: to write, to end the stream, to set a protocol is a WrongStateError; once the
+/// handshake is done it names nothing any more. [T21, T23, T24, T26] It may carry TLS already: then this is
+/// TLS in TLS.
 ///
 /// If the handshake fails, takes too long or is cancelled, the connection is closed, and `protocol` told
 /// connection_lost(), with the failure, or, if it was cancelled, without. [T25]

@@ -175,9 +175,9 @@ class WEIR_API Transport {
   /// `fallback` for any other name, and once connection_lost() has returned. [C13, X1, X3, B7]
   ///
   /// TLS adds to what the connection below has: "sslcontext" (TlsContext), "peercert" (PeerCertificate),
-  /// "cipher" (TlsCipher), "compression" and "alpn" (std::string), "ssl_object" (NativeHandle), and
-  /// "tls_clean_shutdown" (bool): whether the peer has ended the stream itself, so that nobody else cut it
-  /// off. [X4, T14]
+  /// "cipher" (TlsCipher), "tls_version", "compression" and "alpn" (std::string), "session_reused" (bool),
+  /// "ssl_object" (NativeHandle), and "tls_clean_shutdown" (bool): whether the peer has ended the stream
+  /// itself, so that nobody else cut it off. [X4, T14]
   ExtraInfo get_extra_info(std::string_view name, ExtraInfo fallback = {}) const;
 
   /// The same for a known type: get_extra_info<Address>("peername").

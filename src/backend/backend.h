@@ -57,6 +57,8 @@ class StreamEvents {
   /// Asked when bytes are there: where to put them. Empty: in the backend's own buffer, valid during
   /// on_received(). Nothing: receive nothing now (the user stopped, or closed, meanwhile). [U7, U13]
   virtual std::optional<std::span<std::byte>> receive_buffer() noexcept = 0;
+  /// Whether receive_buffer() asks the user for one, so that it should not be called for nothing.
+  virtual bool has_own_buffer() const noexcept { return true; }
   /// `bytes`, never none, were received: into what receive_buffer() gave, or the backend's own buffer.
   virtual void on_received(ConstBytes bytes) noexcept = 0;
   /// The peer ended its sending side. At most once.
@@ -153,6 +155,8 @@ class StreamChannel {
   /// told to the peer and its answer awaited. Nothing that arrives is told any more, but for on_eof() if
   /// it was not before; on_over() follows.
   virtual void finish() noexcept {}
+  /// Of the same: nothing is sent any more, whatever finish() began, and on_over() does not follow.
+  virtual void stop_sending() noexcept {}
   /// Ends everything; on_closed() follows from dispatch().
   virtual void close() noexcept = 0;
 

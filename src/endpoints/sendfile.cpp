@@ -54,6 +54,7 @@ class TransportFileSending final : public FileSending, private WriteLock {
     draining_ = transport().write_buffer_size() > 0;
     if (!draining_ && open_socket(descriptor())) send_natively();
   }
+  const char* activity() const noexcept override { return "sendfile"; }
   void on_drained() noexcept override {
     if (draining_) begin_native();
   }
@@ -106,9 +107,7 @@ StreamTransport& sendable(const Transport& handle) {
   }
   if (transport->has_written_eof())
     throw WrongStateError("Cannot call sendfile() after write_eof()");
-  if (transport->is_write_locked()) {
-    throw WrongStateError("unable to send another file; sendfile is in progress");
-  }
+  transport->require_unlocked("unable to send a file");
   return *transport;
 }
 

@@ -27,9 +27,7 @@ StreamTransport& upgradable(const Transport& handle) {
   if (transport->has_written_eof()) {
     throw WrongStateError("Cannot call start_tls() after write_eof()");
   }
-  if (transport->is_write_locked()) {
-    throw WrongStateError("unable to start TLS; sendfile is in progress");
-  }
+  transport->require_unlocked("unable to start TLS");
   return *transport;
 }
 

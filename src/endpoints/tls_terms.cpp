@@ -20,6 +20,14 @@ void check_timeout(const TlsTerms& terms, std::string_view name,
   }
 }
 
+/// Throws for what OpenSSL would understand in another way than it looks: with a dot in front any name of a
+/// domain, and up to the NUL another name.
+void check_hostname(const TlsTerms& terms, const std::string& name) {
+  if (!name.starts_with('.') && name.find('\0') == std::string::npos) return;
+  refuse(terms, "server_hostname \"" + name +
+                    "\" cannot be a host's name: it begins with a dot, or has a NUL");
+}
+
 /// What clients and servers have in common.
 std::optional<TlsPlan> plan_of(const TlsTerms& terms) {
   check_timeout(terms, "tls_handshake_timeout", terms.handshake_timeout);
@@ -45,10 +53,10 @@ std::optional<TlsPlan> client_plan(const TlsTerms& terms, const std::optional<st
   if (!terms.server_hostname && host.value_or("").empty()) {
     refuse(terms,
            "without a host, TLS needs a server_hostname: whom the certificate must be of, or empty "
-           "for no "
-           "check");
+           "for no check");
   }
   plan->server_hostname = terms.server_hostname ? *terms.server_hostname : *host;
+  check_hostname(terms, plan->server_hostname);
   return plan;
 }
 

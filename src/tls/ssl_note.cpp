@@ -30,12 +30,13 @@ const std::string* note_of(const SSL* ssl, SslNote note) noexcept {
 
 bool set_note(SSL* ssl, SslNote note, std::string text) noexcept {
   std::unique_ptr<std::string> kept(new (std::nothrow) std::string(std::move(text)));
-  const std::unique_ptr<const std::string> old(note_of(ssl, note));
+  const std::string* const old = note_of(ssl, note);
   if (kept == nullptr || SSL_set_ex_data(ssl, index_of(note), kept.get()) != 1) {
     ERR_clear_error();
     return false;
   }
   static_cast<void>(kept.release());
+  delete old;
   return true;
 }
 

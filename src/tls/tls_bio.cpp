@@ -14,8 +14,8 @@ namespace {
 TlsWire& wire_of(BIO* bio) noexcept { return *static_cast<TlsWire*>(BIO_get_data(bio)); }
 
 int read_from_wire(BIO* bio, char* data, std::size_t size, std::size_t* count) noexcept {
-  auto& input = wire_of(bio).input;
-  *count = std::min(size, input.size());
+  auto& [input, budget, output] = wire_of(bio);
+  *count = std::min({size, input.size(), budget});
   if (*count == 0) {
     BIO_set_retry_read(bio);
     return 0;
@@ -23,6 +23,7 @@ int read_from_wire(BIO* bio, char* data, std::size_t size, std::size_t* count) n
   BIO_clear_retry_flags(bio);
   std::memcpy(data, input.data(), *count);
   input = input.subspan(*count);
+  budget -= *count;
   return 1;
 }
 

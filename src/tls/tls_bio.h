@@ -12,6 +12,8 @@ namespace weir::inline v0::detail {
 struct TlsWire {
   /// Read in place, from its front; an object that wants more is told to try again later.
   std::span<const std::byte> input{};
+  /// How much of it may be read before the next call of the library.
+  std::size_t budget = 0;
   /// Appended to; never full.
   std::vector<std::byte>& output;
 };

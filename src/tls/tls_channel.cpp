@@ -18,6 +18,9 @@ constexpr std::size_t most_at_once = std::size_t{256} * 1024;
 /// [T18]
 constexpr std::size_t default_high_read_mark = std::size_t{256} * 1024;
 
+/// How much TLS itself may answer a peer that reads nothing: some two thousand updates of keys.
+constexpr std::size_t most_unread_answers = std::size_t{64} * 1024;
+
 }  // namespace
 
 // --- The protocol of the transport below ------------------------------------------------------------
@@ -56,7 +59,7 @@ TlsChannel::TlsChannel(Loop& loop, Parts parts)
       below_protocol_(std::make_shared<TlsBelow>(*this)),
       read_flow_(default_high_read_mark),
       shutdown_timeout_(parts.shutdown_timeout),
-      nesting_(static_cast<std::uint8_t>(parts.nesting)),
+      nesting_(parts.nesting),
       below_paused_writing_(parts.below_paused_writing) {
   below_.set_protocol(below_protocol_);
   keep_rest();
@@ -75,14 +78,16 @@ ExtraInfo TlsChannel::extra_info(std::string_view name) const {
 /// From the loop: events never come from inside a verb, and data not before whoever waits for the
 /// connection has heard of it. [S11, B8, T26]
 void TlsChannel::serve_later() {
-  if (!std::exchange(serving_soon_, true)) loop_.schedule([this] { serve(); });
+  if (state_ == State::over || std::exchange(serving_soon_, true)) return;
+  loop_.schedule([this] { serve(); });
 }
 
 void TlsChannel::serve() noexcept {
   serving_soon_ = false;
   if (state_ == State::over) return;
   if (below_gone_ && state_ == State::finishing) return end({});
-  receiving_ = wanted_;
+  receiving_ = wanted_ && !wanted_later_;
+  if (std::exchange(wanted_later_, false)) serve_later();
   read();
   flush();
 }
@@ -90,21 +95,24 @@ void TlsChannel::serve() noexcept {
 // --- Receiving --------------------------------------------------------------------------------------
 
 void TlsChannel::start_receiving() noexcept {
+  // Whoever serves it may be next in this very turn.
+  wanted_later_ = serving_soon_;
   wanted_ = true;
   serve_later();
 }
 
 void TlsChannel::received(ConstBytes bytes) noexcept {
   if (state_ == State::over || eof_told_) return;
-  if (!kept_.empty() || (state_ == State::open && !receiving_)) {
-    kept_.insert(kept_.end(), bytes.begin(), bytes.end());
-    engine_->feed(kept_);
-    settle_reading();
-  } else {
+  if (kept_.empty()) {
     engine_->feed(bytes);
-    read();
-    if (std::exchange(waits_for_input_, false)) serve_later();
+  } else {
+    const std::size_t used = kept_.size() - engine_->rest().size();
+    kept_.insert(kept_.end(), bytes.begin(), bytes.end());
+    engine_->feed(ConstBytes(kept_).subspan(used));
   }
+  read();
+  // The engine may write again.
+  if (std::exchange(waits_for_input_, false)) serve_later();
 }
 
 /// Reads what was fed as far as it is wanted, and keeps the rest.
@@ -113,16 +121,27 @@ void TlsChannel::read() noexcept {
     discard();
   } else if (receiving_) {
     deliver();
+  } else if (waits_for_input_) {
+    static_cast<void>(has_data());
   }
+  if (state_ == State::over) return;
   keep_rest();
   settle_reading();
+}
+
+bool TlsChannel::has_data() noexcept {
+  const bool found = engine_->has_data();
+  send_answers();
+  return found && state_ != State::over;
 }
 
 /// At most a receive buffer's worth in a turn of the loop. [S3]
 void TlsChannel::deliver() noexcept {
   std::size_t delivered = 0;
-  while (receiving_ && state_ == State::open) {
-    if (delivered >= receive_buffer_size) return serve_later();
+  while (receiving_ && state_ == State::open && engine_->has_pending()) {
+    if (delivered >= receive_buffer_size || loop_.is_leaving()) return serve_later();
+    // Nobody is asked for a buffer that nothing comes into. [U11] To look costs more than to read.
+    if (events_->has_own_buffer() && !has_data()) break;
     const auto wanted = events_->receive_buffer();
     if (!wanted) {
       if (receiving_) serve_later();
@@ -130,61 +149,62 @@ void TlsChannel::deliver() noexcept {
     }
     const bool shared = wanted->empty();
     const std::span<std::byte> buffer = shared ? buffers_.plaintext() : *wanted;
-    const auto [count, status] = engine_->read(buffer);
-    send();
-    if (count > 0) {
-      delivered += count;
-      events_->on_received(buffer.first(count));
+    const std::size_t count = engine_->read(buffer).count;
+    send_answers();
+    if (count == 0 || state_ != State::open) break;
+    delivered += count;
+    events_->on_received(buffer.first(count));
 #ifndef NDEBUG
-      // As the backends do: a span kept past its callback must not look right by accident. [C5]
-      if (shared) std::memset(buffer.data(), 0xDD, count);
+    // As the backends do: a span kept past its callback must not look right by accident. [C5]
+    if (shared) std::memset(buffer.data(), 0xDD, count);
 #endif
-    }
-    if (status == TlsEngine::Status::ok) continue;
-    // What the bytes end with waits until it is wanted, too. [T12, T19]
-    if (!receiving_ || state_ != State::open) return;
-    if (status == TlsEngine::Status::failed) return end(engine_->failure());
-    if (status == TlsEngine::Status::ended || below_ended_) end_received();
-    return;
   }
+  // What the bytes end with waits until it is wanted, too. [T12, T19]
+  if (receiving_ && state_ == State::open) settle_input();
 }
 
 /// Nothing but the peer's close_notify is of interest any more. [T13]
 void TlsChannel::discard() noexcept {
   if (eof_told_) return;
-  TlsEngine::Read got;
-  do {
-    got = engine_->read(buffers_.plaintext());
-    send();
-  } while (got.status == TlsEngine::Status::ok);
-  if (got.status == TlsEngine::Status::failed) return end(engine_->failure());
-  if (got.status == TlsEngine::Status::ended || below_ended_) end_received();
+  while (has_data()) engine_->read(buffers_.plaintext());
+  if (state_ == State::finishing) settle_input();
 }
 
+/// There is no data in what was fed: either the rest of it has to wait for its turn; or the stream has ended,
+/// by the peer's close_notify, without one by the end of what is below, or by a failure. [T12, T14]
+void TlsChannel::settle_input() noexcept {
+  if (engine_->has_pending()) return serve_later();
+  if (engine_->failure() != nullptr) return end(engine_->failure());
+  if (!engine_->is_peer_shut_down() && !below_ended_) return;
+  eof_told_ = true;
+  stop_receiving();
+  events_->on_eof();
+  close_below_if_done();
+}
+
+/// What is kept is not moved each time some of it was read: that would take for ever.
 void TlsChannel::keep_rest() {
   const ConstBytes rest = engine_->rest();
-  if (rest.empty() && kept_.empty()) return;
+  if (rest.empty()) {
+    if (!kept_.empty()) kept_ = std::vector<std::byte>();  // `{}` would keep its memory
+    return;
+  }
+  const std::size_t used = kept_.empty() ? 0 : kept_.size() - rest.size();
+  if (!kept_.empty() && used < rest.size()) return;
   kept_ = std::vector<std::byte>(rest.begin(), rest.end());
   engine_->feed(kept_);
 }
 
 void TlsChannel::settle_reading() {
-  if (kept_.empty() && !read_flow_.paused()) return;
-  if (read_flow_.grown(kept_.size())) below_.pause_reading();
-  if (read_flow_.shrunk(kept_.size())) below_.resume_reading();
+  const std::size_t kept = read_buffer_size();
+  if (kept == 0 && !read_flow_.paused()) return;
+  if (read_flow_.grown(kept)) below_.pause_reading();
+  if (read_flow_.shrunk(kept)) below_.resume_reading();
 }
 
 void TlsChannel::set_read_buffer_limits(ReadBufferLimits limits) {
   read_flow_.set_limits(limits, default_high_read_mark);
   settle_reading();
-}
-
-/// The stream has ended, by the peer's close_notify or, without, by the end of what is below. [T12, T14]
-void TlsChannel::end_received() noexcept {
-  eof_told_ = true;
-  stop_receiving();
-  events_->on_eof();
-  close_below_if_done();
 }
 
 // --- Sending ----------------------------------------------------------------------------------------
@@ -193,7 +213,7 @@ SendResult TlsChannel::try_send(std::span<const ConstBytes> pieces) noexcept {
   std::size_t total = 0;
   for (const ConstBytes& piece : pieces) total += piece.size();
   // Lost, as in a broken connection: its end is on the way. [S26, T22]
-  if (below_.is_closing()) return {.sent = total};
+  if (state_ == State::over || below_.is_closing()) return {.sent = total};
   std::size_t sent = 0;
   while (sent < total && !below_paused_writing_) {
     const std::size_t taken = encrypt(pieces, sent);
@@ -211,6 +231,7 @@ void TlsChannel::start_sending() noexcept {
 
 void TlsChannel::below_resumed() noexcept {
   below_paused_writing_ = false;
+  unread_answers_ = 0;
   flush();
 }
 
@@ -223,6 +244,7 @@ void TlsChannel::flush() noexcept {
     if (count > 0) {
       const std::size_t sent = encrypt(std::span(pieces).first(count), 0);
       if (engine_->failure() != nullptr) return end(engine_->failure());
+      if (below_.is_closing()) return;
       waits_for_input_ = sent == 0;
       if (sent > 0) events_->on_sent(sent);
     }
@@ -281,9 +303,20 @@ void TlsChannel::send() noexcept {
   output.clear();
 }
 
+/// What TLS answers by itself, to requests for new keys for one. Who asks and asks, and reads nothing, would
+/// have it pile up below.
+void TlsChannel::send_answers() noexcept {
+  if (below_paused_writing_) unread_answers_ += buffers_.output.size();
+  send();
+  if (unread_answers_ <= most_unread_answers) return;
+  end(std::make_exception_ptr(TlsError(std::make_error_code(std::errc::no_buffer_space),
+                                       "the peer reads none of what it has TLS answer")));
+}
+
 // --- The end ----------------------------------------------------------------------------------------
 
 void TlsChannel::finish() noexcept {
+  if (loop_.is_closed()) return;  // and about to drop everything
   state_ = State::finishing;
   shutdown_timer_ = loop_.call_after(
       shutdown_timeout_, [this] { end(std::make_error_code(std::errc::timed_out)); }, {});
@@ -295,6 +328,8 @@ void TlsChannel::finish() noexcept {
 /// Our close_notify, behind everything that was written. [T9]
 void TlsChannel::end_sending() noexcept {
   if (engine_->is_shut_down()) return;
+  // Who has ended may be gone: then nothing else is lost, which is no error. [T12, T14]
+  lacks_only_the_end_ = eof_told_ && !below_.is_closing() && below_.get_write_buffer_size() == 0;
   engine_->shut_down();
   send();
   close_below_if_done();
@@ -313,19 +348,23 @@ void TlsChannel::below_lost(const CloseReason& reason) noexcept {
   if (state_ == State::over) return;
   // TLS below ends on its own once it has told its end, which may still wait here to be read. [T19]
   below_gone_ = !reason && below_ended_ && !eof_told_ && state_ == State::open;
-  if (!below_gone_) end(reason);
+  if (!below_gone_) end(lacks_only_the_end_ ? CloseReason() : reason);
 }
 
 void TlsChannel::end(const CloseReason& reason) noexcept {
-  state_ = State::over;
   stop_receiving();
-  shutdown_timer_.cancel();
+  stop_sending();
   events_->on_over(reason);
 }
 
-void TlsChannel::close() noexcept {
+/// Nobody may take what was cut off for all there was. [T11]
+void TlsChannel::stop_sending() noexcept {
   state_ = State::over;
   shutdown_timer_.cancel();
+}
+
+void TlsChannel::close() noexcept {
+  stop_sending();
   below_protocol_->channel_ = nullptr;
   below_.abort();
   loop_.schedule([this] { events_->on_closed(); });

@@ -36,15 +36,15 @@ class TlsBelow final : public Protocol {
   void resume_writing() override;
   void connection_lost(const CloseReason& reason) override;
 
-  /// The transport above.
-  const Transport& above() const noexcept { return above_; }
-  void set_above(const Transport& above) noexcept { above_ = above; }
+  /// The transport above; null once it is gone.
+  StreamTransport* above() const noexcept { return channel_ != nullptr ? above_ : nullptr; }
+  void set_above(StreamTransport& above) noexcept { above_ = &above; }
 
  private:
   friend class TlsChannel;
 
   TlsChannel* channel_;  ///< null once it is gone
-  Transport above_;
+  StreamTransport* above_ = nullptr;
 };
 
 /// A TLS connection once its handshake is done, as the channel of the transport above: the bytes of that
@@ -79,11 +79,12 @@ class TlsChannel final : public StreamChannel, private TlsFacet {
 
   void attach(StreamEvents& events) noexcept override { events_ = &events; }
   void start_receiving() noexcept override;
-  void stop_receiving() noexcept override { wanted_ = receiving_ = false; }
+  void stop_receiving() noexcept override { wanted_ = wanted_later_ = receiving_ = false; }
   SendResult try_send(std::span<const ConstBytes> pieces) noexcept override;
   void start_sending() noexcept override;
   /// The transport above does not. [T20]
   void shutdown_send() noexcept override {}
+  void stop_sending() noexcept override;
   void finish() noexcept override;
   void close() noexcept override;
   Address local_address() const override;
@@ -107,22 +108,24 @@ class TlsChannel final : public StreamChannel, private TlsFacet {
   EffectiveReadBufferLimits read_buffer_limits() const noexcept override {
     return read_flow_.limits();
   }
-  std::size_t read_buffer_size() const noexcept override { return kept_.size(); }
+  std::size_t read_buffer_size() const noexcept override { return engine_->rest().size(); }
   std::size_t nesting() const noexcept override { return nesting_; }
 
   void serve_later();
   void serve() noexcept;
   void read() noexcept;
+  bool has_data() noexcept;
   void deliver() noexcept;
   void discard() noexcept;
+  void settle_input() noexcept;
   void keep_rest();
   void settle_reading();
-  void end_received() noexcept;
 
   std::size_t encrypt(std::span<const ConstBytes> pieces, std::size_t skipped) noexcept;
   void send() noexcept;
   void end_sending() noexcept;
   void close_below_if_done();
+  void send_answers() noexcept;
   void flush() noexcept;
   void end(const CloseReason& reason) noexcept;
 
@@ -132,20 +135,25 @@ class TlsChannel final : public StreamChannel, private TlsFacet {
   const Transport below_;
   const std::shared_ptr<TlsBelow> below_protocol_;
   StreamEvents* events_ = nullptr;
-  std::vector<std::byte> kept_;  ///< received and not decrypted
-  FlowControl read_flow_;        ///< of `kept_`
+  /// Received and not decrypted; what of it was read meanwhile is at its front.
+  std::vector<std::byte> kept_;
+  FlowControl read_flow_;           ///< of the rest of `kept_`
+  std::size_t unread_answers_ = 0;  ///< since what is below was write-paused
   TimerHandle shutdown_timer_;
   const std::chrono::nanoseconds shutdown_timeout_;
-  const std::uint8_t nesting_;
+  const std::size_t nesting_;
   State state_ = State::open;
   bool wanted_ = false;           ///< start_receiving() was called
-  bool receiving_ = false;        ///< and a turn of the loop has passed since
+  bool wanted_later_ = false;     ///< not before the next turn of the loop
+  bool receiving_ = false;        ///< and that has begun
   bool sending_ = false;          ///< the transport above has something unsent
   bool waits_for_input_ = false;  ///< the engine must read before it writes
   bool serving_soon_ = false;
   bool eof_told_ = false;
   bool below_ended_ = false;
   bool below_gone_ = false;  ///< regularly, before all was read
+  /// All was sent, but for our close_notify, to a peer that has ended.
+  bool lacks_only_the_end_ = false;
   bool below_paused_writing_;
 };
 

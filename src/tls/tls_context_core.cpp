@@ -90,10 +90,7 @@ void check(bool done, const char* what) {
 void set_up_defaults(SSL_CTX* context) {
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  // What is written may come again from another place, as the rest of what was; an idle connection owns
-  // no buffer.
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);  // an idle connection owns no buffer
   SSL_CTX_set_read_ahead(context, 0);
   SSL_CTX_set_security_level(context, 2);
   check(SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1, "cannot set the groups");

@@ -53,7 +53,7 @@ TlsEngine::TlsEngine(const TlsContext& context, const std::string& server_hostna
   if (ssl_ == nullptr) throw tls_error("cannot make a TLS connection");
   BIO* const bio = make_tls_bio(wire_).release();
   SSL_set_bio(ssl_.get(), bio, bio);  // takes the one reference, for both directions
-  SSL_set_mode(ssl_.get(), SSL_MODE_AUTO_RETRY | SSL_MODE_RELEASE_BUFFERS);
+  SSL_set_mode(ssl_.get(), SSL_MODE_AUTO_RETRY);
   SSL_clear_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE);
   if (context_.is_server()) {
     SSL_set_accept_state(ssl_.get());
@@ -88,7 +88,8 @@ void TlsEngine::expect(const std::string& server_hostname) {
 /// The only place that knows what the results of the library's calls mean. It never wants to write: the
 /// output takes everything.
 template <class Call>
-TlsEngine::Status TlsEngine::attempt(Call call) noexcept {
+TlsEngine::Status TlsEngine::attempt(Call call, std::size_t budget) noexcept {
+  wire_.budget = budget;
   const int result = without_old_errors(call);
   if (result > 0) return Status::ok;
   switch (SSL_get_error(ssl_.get(), result)) {
@@ -115,7 +116,8 @@ TlsEngine::Status TlsEngine::handshake() noexcept {
     return Status::ended;
   }
   look_at_start();
-  const Status status = attempt([this] { return SSL_do_handshake(ssl_.get()); });
+  const Status status =
+      attempt([this] { return SSL_do_handshake(ssl_.get()); }, wire_.input.size());
   ERR_clear_error();  // it may leave some although it is done
   if (status == Status::ok) state_ = State::open;
   if (status != Status::ended) return status;
@@ -149,6 +151,16 @@ TlsEngine::Read TlsEngine::read(std::span<std::byte> buffer) noexcept {
   }
   if (shut_down_) send_close_notify();
   return read;
+}
+
+bool TlsEngine::has_data() noexcept {
+  if (!has_pending()) return false;
+  if (SSL_pending(ssl_.get()) > 0) return true;
+  std::byte first{};
+  std::size_t count = 0;
+  const Status status = attempt([&] { return SSL_peek_ex(ssl_.get(), &first, 1, &count); });
+  if (shut_down_) send_close_notify();
+  return status == Status::ok;
 }
 
 bool TlsEngine::has_pending() const noexcept {

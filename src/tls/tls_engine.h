@@ -48,7 +48,7 @@ class TlsEngine {
 
   enum class Status : std::uint8_t {
     ok,           ///< did all that was asked
-    wants_input,  ///< needs more input: none of what was fed is left
+    wants_input,  ///< needs more input, or, if some is left, another go
     ended,        ///< nothing more in this direction: close_notify was read, or written
     failed,       ///< see failure()
   };
@@ -72,8 +72,13 @@ class TlsEngine {
     Status status = Status::ok;  ///< ok: the buffer is full
   };
   /// Decrypts into `buffer`, across records, until it is full or the input is used up. Key updates and
-  /// tickets pass without notice, attempts to renegotiate are refused. [T19]
+  /// tickets pass without notice, attempts to renegotiate are refused. [T19] A flood of such records is left
+  /// for another go, so that others have their turn. [S3]
   Read read(std::span<std::byte> buffer) noexcept;
+  /// Whether read() brings bytes now. Decrypts a record to know, and may send as read() does. After false
+  /// either has_pending(), and there is to be another go; or all that was fed is used up; or there is an end:
+  /// see is_peer_shut_down(), failure().
+  bool has_data() noexcept;
   /// Whether read() may bring something, be it the end, without more input.
   bool has_pending() const noexcept;
 
@@ -96,16 +101,17 @@ class TlsEngine {
   /// "cipher", "peercert", "compression", "alpn", "tls_version", "session_reused" and
   /// "tls_clean_shutdown". [X4, T14]
   ExtraInfo info(std::string_view name) const;
-  const TlsContext& context() const noexcept { return context_; }
 
  private:
   enum class State : std::uint8_t { handshaking, open, failed };
+  /// Twice the longest record.
+  static constexpr std::size_t one_go = std::size_t{33} * 1024;
 
   void expect(const std::string& server_hostname);
   void look_at_start() noexcept;
   std::string_view start() const noexcept { return {start_.data(), start_size_}; }
   template <class Call>
-  Status attempt(Call call) noexcept;
+  Status attempt(Call call, std::size_t budget = one_go) noexcept;
   Status fail(std::exception_ptr failure) noexcept;
   void send_close_notify() noexcept;
 

@@ -3,6 +3,10 @@
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <ctime>
 #include <exception>
 #include <string>
 #include <system_error>
@@ -29,25 +33,39 @@ class CertificateCategory final : public std::error_category {
   std::string message(int code) const override { return X509_verify_cert_error_string(code); }
 };
 
-/// `certificate "CN=example.org" (DNS:example.org), issued by "CN=Authority"`
-std::string words_of(X509* certificate, bool with_names) {
-  const PeerCertificate known = certificate_info(certificate);
-  std::string words = "certificate \"" + known.subject + '"';
-  if (with_names) {
-    words += " for ";
-    std::string_view separator;
-    for (const auto& [type, value] : known.subject_alternative_names) {
-      words.append(separator).append(type).append(":").append(value);
-      separator = ", ";
-    }
-    if (known.subject_alternative_names.empty()) words += "no name";
+bool is_mismatch(int error) noexcept {
+  return error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH;
+}
+
+/// "2026-01-31 23:59:59 UTC"
+std::string words_of(std::chrono::sys_seconds time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  std::array<char, 64> text{};
+  if (gmtime_r(&seconds, &parts) == nullptr) return "an unknown time";
+  const std::size_t size = std::strftime(text.data(), text.size(), "%F %T UTC", &parts);
+  return std::string(text.data(), size);
+}
+
+/// Of `known`, what `error` is about.
+std::string details_of(const PeerCertificate& known, int error) {
+  if (error == X509_V_ERR_CERT_HAS_EXPIRED) return " valid until " + words_of(known.not_after);
+  if (error == X509_V_ERR_CERT_NOT_YET_VALID) return " valid from " + words_of(known.not_before);
+  if (!is_mismatch(error)) return {};
+  if (known.subject_alternative_names.empty()) return " for no name";
+  std::string words;
+  for (const auto& [type, value] : known.subject_alternative_names) {
+    words.append(words.empty() ? " for " : ", ").append(type).append(":").append(value);
   }
-  if (known.issuer != known.subject) words += ", issued by \"" + known.issuer + '"';
   return words;
 }
 
-bool is_mismatch(int error) noexcept {
-  return error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH;
+/// `certificate "CN=example.org" for DNS:example.org, issued by "CN=Authority"`
+std::string words_of(X509* certificate, int error) {
+  const PeerCertificate known = certificate_info(certificate);
+  std::string words = "certificate \"" + known.subject + '"' + details_of(known, error);
+  if (known.issuer != known.subject) words += ", issued by \"" + known.issuer + '"';
+  return words;
 }
 
 bool is_refused_certificate(std::error_code code) noexcept {
@@ -89,9 +107,9 @@ int remember_refused_certificate(int accepted, X509_STORE_CTX* verification) noe
   X509* const certificate = X509_STORE_CTX_get_current_cert(verification);
   if (ssl == nullptr || certificate == nullptr) return accepted;
   try {
-    const bool mismatch = is_mismatch(X509_STORE_CTX_get_error(verification));
+    const int error = X509_STORE_CTX_get_error(verification);
     // Without memory the error is told without these words.
-    static_cast<void>(set_note(ssl, SslNote::refused_certificate, words_of(certificate, mismatch)));
+    static_cast<void>(set_note(ssl, SslNote::refused_certificate, words_of(certificate, error)));
   } catch (const std::exception&) {
   }
   return accepted;

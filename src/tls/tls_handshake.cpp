@@ -43,10 +43,11 @@ std::shared_ptr<TlsHandshake> TlsHandshake::take_over(Loop& loop, const TlsPlan&
                                                       TransportReady ready) {
   const std::shared_ptr<TlsHandshake> self(
       new TlsHandshake(loop, plan, std::move(protocol), std::move(ready), below.tls_nesting()));
-  self->takes_over_ = true;
-  self->protocol_paused_ = self->below_paused_writing_ = below.is_writing_paused();
+  self->takes_over_ = self->locked_ = true;
+  self->protocol_paused_ = below.is_writing_paused();
   // At once, so that nothing that comes from here on is taken for the protocol's own. [T24]
   below.set_protocol(self);
+  below.lock_writing(*self);
   loop.schedule([self, transport = below.handle()] {
     if (self->state_ == State::over) return;
     transport.resume_reading();
@@ -78,33 +79,43 @@ void TlsHandshake::go_on() {
 /// Also to a transport that is write-paused: a flight is small, and both sides wait for it. [T3]
 void TlsHandshake::send() {
   if (buffers_.output.empty()) return;
-  below_.write(buffers_.output);
-  buffers_.output.clear();
+  if (locked_) {
+    StreamTransport::of(below_)->write_locked(Buffer(std::exchange(buffers_.output, {})));
+  } else {
+    below_.write(buffers_.output);
+    buffers_.output.clear();
+  }
+}
+
+void TlsHandshake::unlock() {
+  if (std::exchange(locked_, false)) StreamTransport::of(below_)->unlock_writing();
 }
 
 void TlsHandshake::succeed() {
   state_ = State::over;
   timer_.cancel();
   // Who wrote to the old transport by mistake would do so in the clear: it names nothing any more. [T26]
-  if (takes_over_) below_ = StreamTransport::of(below_)->new_handle();
+  StreamTransport& lower = *StreamTransport::of(below_);
+  if (takes_over_) below_ = lower.new_handle();
+  unlock();
   auto channel = std::make_unique<TlsChannel>(
       loop_, TlsChannel::Parts{.engine = std::move(engine_),
                                .buffers = buffers_,
                                .nesting = nesting_,
                                .below = below_,
-                               .below_paused_writing = below_paused_writing_,
+                               .below_paused_writing = lower.is_writing_paused(),
                                .shutdown_timeout = shutdown_timeout_});
   TlsBelow& below = channel->below_protocol();
   const TakenOver taken_over = !takes_over_       ? TakenOver::no
                                : protocol_paused_ ? TakenOver::yes_paused
                                                   : TakenOver::yes;
-  above_ = StreamTransport::start(loop_, {.channel = std::move(channel),
-                                          .protocol = std::exchange(protocol_, {}),
-                                          .role = StreamRole::tls,
-                                          .ready = std::move(ready_),
-                                          .taken_over = taken_over})
-               .handle();
-  below.set_above(above_);
+  StreamTransport& above = StreamTransport::start(loop_, {.channel = std::move(channel),
+                                                          .protocol = std::exchange(protocol_, {}),
+                                                          .role = StreamRole::tls,
+                                                          .ready = std::move(ready_),
+                                                          .taken_over = taken_over});
+  above_ = above.handle();
+  below.set_above(above);
 }
 
 /// The peer went away. [T6]
@@ -126,8 +137,8 @@ void TlsHandshake::connection_lost(const CloseReason& reason) {
   state_ = State::over;
   timer_.cancel();
   const auto protocol = std::exchange(protocol_, {});
-  if (takes_over_) protocol.base()->connection_lost(reason);
   if (auto ready = std::move(ready_)) ready({}, error);
+  if (takes_over_) protocol.base()->connection_lost(reason);
 }
 
 void TlsHandshake::fail(const std::exception_ptr& error) {
@@ -148,6 +159,7 @@ void TlsHandshake::leave(const CloseReason& reason) {
   state_ = State::over;
   timer_.cancel();
   const auto protocol = std::exchange(protocol_, {});
+  unlock();
   if (takes_over_) below_.set_protocol(protocol);
   below_.abort(reason);
 }

@@ -17,6 +17,7 @@
 #include "tls_buffers.h"
 #include "tls_engine.h"
 #include "tls_plan.h"
+#include "write_lock.h"
 
 namespace weir::inline v0::detail {
 
@@ -28,7 +29,7 @@ namespace weir::inline v0::detail {
 ///
 /// Its user's protocol hears nothing before connection_made() by the transport above, [B3] unless the one
 /// below was its own before: then it is told connection_lost() in any case, once. [T25]
-class TlsHandshake final : public Protocol {
+class TlsHandshake final : public Protocol, private WriteLock {
  public:
   /// For a new transport, whose first protocol it is. `ready` is told of the transport above as soon as
   /// `protocol` was, or why there is none; it may be empty. Throws TlsError if TLS refuses the plan.
@@ -38,7 +39,7 @@ class TlsHandshake final : public Protocol {
   TlsHandshake& operator=(const TlsHandshake&) = delete;
   ~TlsHandshake() override { timer_.cancel(); }
 
-  /// The same over `below`, which is `protocol`'s own so far, and of either kind that has both directions.
+  /// The same over `below`, whose protocol is `protocol` so far: of a socket, or TLS itself.
   static std::shared_ptr<TlsHandshake> take_over(Loop& loop, const TlsPlan& plan,
                                                  StreamTransport& below, AnyProtocol protocol,
                                                  TransportReady ready);
@@ -49,8 +50,6 @@ class TlsHandshake final : public Protocol {
   void connection_made(Transport below) override;
   void data_received(std::span<const std::byte> data) override;
   bool eof_received() override;
-  void pause_writing() override { below_paused_writing_ = true; }
-  void resume_writing() override { below_paused_writing_ = false; }
   void connection_lost(const CloseReason& reason) override;
 
  private:
@@ -58,6 +57,14 @@ class TlsHandshake final : public Protocol {
 
   TlsHandshake(Loop& loop, const TlsPlan& plan, AnyProtocol protocol, TransportReady ready,
                std::size_t nesting);
+
+  // What has been taken over is this one's alone: what others wrote would go in the clear. [T23, T24]
+  const char* activity() const noexcept override { return "start_tls"; }
+  bool has_all() const noexcept override { return true; }
+  void on_resumed() noexcept override {}
+  void on_drained() noexcept override {}
+  void on_lost(const CloseReason&) noexcept override { locked_ = false; }
+  void unlock();
 
   void go_on();
   void send();
@@ -80,7 +87,7 @@ class TlsHandshake final : public Protocol {
   State state_ = State::running;
   bool takes_over_ = false;       ///< `below_` was the transport of `protocol_`
   bool protocol_paused_ = false;  ///< by `below_`, before it was taken over
-  bool below_paused_writing_ = false;
+  bool locked_ = false;
 };
 
 }  // namespace weir::inline v0::detail

@@ -3,6 +3,7 @@
 #include <weir/tls_context.h>
 
 #include <openssl/bio.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -37,12 +38,14 @@ std::string contents_of(const std::string& path, std::string_view field) {
   Result<Fd> file = open_for_reading(path);
   check(file.error());
   std::string contents;
+  contents.reserve(std::size_t{64} * 1024);  // growing leaves copies of a key behind
   std::array<std::byte, 16384> part{};
   for (;;) {
     Result<std::size_t> count = read_file(file.value().get(), std::nullopt, part);
     check(count.error());
     if (count.value() == 0) return contents;
     contents.append(reinterpret_cast<const char*>(part.data()), count.value());
+    OPENSSL_cleanse(part.data(), count.value());
   }
 }
 
@@ -50,6 +53,12 @@ std::string contents_of(const std::string& path, std::string_view field) {
 struct Block {
   std::string label;
   std::vector<unsigned char> der;
+
+  Block(const char* name, std::span<const unsigned char> data)
+      : label(name), der(data.begin(), data.end()) {}
+  Block(Block&&) = default;
+  Block& operator=(Block&&) = delete;
+  ~Block() { OPENSSL_cleanse(der.data(), der.size()); }
 };
 
 /// The text of a Pem, and OpenSSL's way to read it.
@@ -64,6 +73,10 @@ class Source {
     bio_.reset(BIO_new_mem_buf(text_.data(), static_cast<int>(text_.size())));
     if (bio_ == nullptr) throw std::bad_alloc();
   }
+
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+  ~Source() { OPENSSL_cleanse(text_.data(), text_.size()); }
 
   BIO* bio() const noexcept { return bio_.get(); }
   const std::string& place() const noexcept { return place_; }
@@ -86,7 +99,7 @@ class Source {
       }
       fail("a damaged PEM block in " + place_);
     }
-    Block block{label, std::vector<unsigned char>(data, data + size)};
+    Block block(label, {data, static_cast<std::size_t>(size)});
     OPENSSL_free(label);
     OPENSSL_free(header);
     OPENSSL_clear_free(data, static_cast<std::size_t>(size));

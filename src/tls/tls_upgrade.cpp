@@ -25,7 +25,7 @@ FutureState::CancelHook tls_handshake_over(Loop& loop, const TlsPlan& plan, Stre
 
 void close_in_order(StreamTransport& transport) {
   const auto below = std::dynamic_pointer_cast<TlsBelow>(transport.protocol());
-  StreamTransport* const above = below != nullptr ? StreamTransport::of(below->above()) : nullptr;
+  StreamTransport* const above = below != nullptr ? below->above() : nullptr;
   above != nullptr ? close_in_order(*above) : transport.close();
 }
 

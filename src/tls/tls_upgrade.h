@@ -16,7 +16,7 @@ namespace weir::inline v0::detail {
 AnyProtocol tls_handshake(Loop& loop, const TlsPlan& plan, AnyProtocol protocol,
                           TransportReady ready);
 
-/// The same over `below`, which is `protocol`'s own so far, and of either kind that has both directions.
+/// The same over `below`, whose protocol is `protocol` so far: of a socket, or TLS itself.
 /// Returns what cancels it, the transport above included. [T23-T25]
 FutureState::CancelHook tls_handshake_over(Loop& loop, const TlsPlan& plan, StreamTransport& below,
                                            AnyProtocol protocol, TransportReady ready);

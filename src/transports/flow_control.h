@@ -6,7 +6,8 @@
 
 namespace weir::inline v0::detail {
 
-/// The watermarks: when a writer is to be paused and resumed. Nobody else compares a size with a mark.
+/// The watermarks: when whoever fills a queue is to be paused and resumed. Nobody else compares a size with a
+/// mark.
 ///
 /// grown() and shrunk() tell when a callback is due, and have noted it before it is made. [F5-F8]
 class FlowControl {

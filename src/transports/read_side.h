@@ -47,6 +47,7 @@ class ReadSide {
     CloseReason failure{};
   };
   [[nodiscard]] Target receive_buffer() noexcept;
+  bool has_own_buffer() const noexcept { return buffered_ != nullptr; }
   [[nodiscard]] CloseReason received(ConstBytes bytes) noexcept;
 
   enum class AfterEof : bool { close, keep_open };

@@ -192,6 +192,7 @@ void StreamTransport::set_protocol(AnyProtocol protocol) {
     throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
   }
   require_fit(protocol, role());
+  write_side_.require_half("unable to set a protocol");
   if (lifecycle_.state() == Lifecycle::State::lost) return;
   read_side_.set_protocol(protocol);
   lifecycle_.replace_protocol(protocol.base());
@@ -231,7 +232,7 @@ void StreamTransport::tls_ended() noexcept {
   if (!lifecycle_.writable() || (closing && read_side_.paused())) return;
   auto [then, failure] = read_side_.eof();
   if (failure) return fail(failure);
-  if (!closing && then == ReadSide::AfterEof::keep_open && !lifecycle_.loop().is_leaving()) {
+  if (then == ReadSide::AfterEof::keep_open && !lifecycle_.loop().is_leaving()) {
     log_record(LogLevel::warning,
                "returning true from eof_received() has no effect when using ssl");
   }
@@ -304,6 +305,7 @@ void StreamTransport::doom(const CloseReason& reason) {
 bool StreamTransport::stop(const CloseReason& reason) {
   if (!lifecycle_.doom(reason)) return false;
   channel_->stop_receiving();
+  channel_->stop_sending();
   write_side_.drop();
   return true;
 }

@@ -115,10 +115,10 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
     return std::static_pointer_cast<BaseProtocol>(lifecycle_.protocol());
   }
 
-  // For sendfile(), which has the sending half to itself: see WriteSide::lock().
+  // For who has the sending half to itself: see WriteSide::lock().
   void lock_writing(WriteLock& lock) noexcept { write_side_.lock(lock); }
   void unlock_writing() noexcept;
-  bool is_write_locked() const noexcept { return write_side_.locked(); }
+  void require_unlocked(const char* refused) const { write_side_.require_unlocked(refused); }
   void write_locked(Buffer data) { fail(write_side_.write_locked(std::move(data))); }
   bool is_writing_paused() const noexcept { return write_side_.paused(); }
   bool has_written_eof() const noexcept { return write_side_.ended(); }
@@ -128,6 +128,7 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
 
  private:
   std::optional<std::span<std::byte>> receive_buffer() noexcept override;
+  bool has_own_buffer() const noexcept override { return read_side_.has_own_buffer(); }
   void on_received(ConstBytes bytes) noexcept override;
   void on_eof() noexcept override;
   std::size_t unsent(std::span<ConstBytes> pieces) noexcept override;

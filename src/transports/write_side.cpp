@@ -28,9 +28,18 @@ WriteSide::WriteSide(Lifecycle& lifecycle, StreamChannel& channel, StreamRole ro
       flow_control_(default_high_water(role)),
       role_(role) {}
 
+void WriteSide::require_unlocked(const char* refused) const {
+  if (lock_ == nullptr) return;
+  throw WrongStateError(std::string(refused) + "; " + lock_->activity() + " is in progress");
+}
+
+void WriteSide::require_half(const char* refused) const {
+  if (lock_ != nullptr && lock_->has_all()) require_unlocked(refused);
+}
+
 bool WriteSide::accepts(bool empty) {
   if (ended_) throw WrongStateError("Cannot call write() after write_eof()");
-  if (locked()) throw WrongStateError("unable to write; sendfile is in progress");
+  require_unlocked("unable to write");
   if (empty) return false;
   // A socket takes what is written until all it has is sent, the others nothing once they close.
   // [S28, I12, T21]
@@ -170,7 +179,8 @@ std::size_t WriteSide::unsent(std::span<ConstBytes> pieces) noexcept {
   return count;
 }
 
-void WriteSide::write_eof() noexcept {
+void WriteSide::write_eof() {
+  require_half("unable to end the stream");
   if (ended_ || lifecycle_.closing()) return;
   ended_ = true;
   if (queue_.empty() && !locked()) channel_.shutdown_send();

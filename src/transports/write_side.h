@@ -35,13 +35,16 @@ class WriteSide {
   [[nodiscard]] CloseReason writelines(std::span<const ConstBytes> lines);
   /// As write(), with descriptors that leave with the first byte of `data`. Only over a Unix socket.
   [[nodiscard]] CloseReason write(ConstBytes data, std::vector<Fd> descriptors);
-  void write_eof() noexcept;
+  void write_eof();
 
   /// While locked, write() throws WrongStateError, write_eof() waits, and the protocol does not hear of
   /// flow control: settle() makes up for that. [K3, K4]
   void lock(WriteLock& lock) noexcept { lock_ = &lock; }
   void unlock() noexcept;
   bool locked() const noexcept { return lock_ != nullptr; }
+  /// Throws WrongStateError, "`refused`; ... is in progress", while locked, or only if the lock has all.
+  void require_unlocked(const char* refused) const;
+  void require_half(const char* refused) const;
   /// The transport is closing: ends the lock, if there is one.
   void lose_lock(const CloseReason& reason) noexcept;
   /// write() for whoever has the lock.
