@@ -72,7 +72,7 @@ class Adapted : public EveryStream {
     unclog(pair);
     run_until([&] { return left.count("resume_writing") == 1; });
     right.transport.write("x");
-    right.transport.write_eof();
+    end_stream(right);
     run_until([&] { return left.lost() && right.lost(); });
     EXPECT_EQ(left.calls, calls("connection_made", "pause_writing", "resume_writing",
                                 "data_received:x", "eof_received", "connection_lost"));
@@ -86,7 +86,7 @@ class Adapted : public EveryStream {
                                    [&] { return std::make_shared<RecordingProtocol>(right); });
     run_until([&] { return right.made(); });
     right.transport.write("hello");
-    right.transport.write_eof();
+    end_stream(right);
     run_until([&] { return right.lost(); });
     EXPECT_EQ(right.calls, calls("connection_made", "eof_received", "connection_lost"));
     return connection.protocol;

@@ -33,7 +33,7 @@ const Calls baseline = calls("connection_made", "pause_writing", "resume_writing
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const StreamMaker& maker : stream_makers()) {
+  for (const StreamMaker& maker : socket_makers()) {
     for (const std::string callback :
          {"connection_made", "pause_writing", "resume_writing", "get_buffer", "data_received",
           "eof_received", "connection_lost"}) {

@@ -28,7 +28,7 @@ using OwnDescriptor = weir::Descriptor;
 std::vector<StreamMaker> makers_of(StreamKind kind, bool with_descriptors) {
   std::vector<StreamMaker> makers;
   const std::vector<BackendKind> wanted = backends_with_descriptors(with_descriptors);
-  for (const StreamMaker& maker : stream_makers()) {
+  for (const StreamMaker& maker : socket_makers()) {
     if (maker.kind != kind || std::ranges::find(wanted, maker.backend) == wanted.end()) continue;
     makers.push_back(maker);
   }

@@ -7,6 +7,7 @@
 namespace weir::test {
 
 INSTANTIATE_TEST_SUITE_P(Behaviour, EveryStream, ::testing::ValuesIn(stream_makers()), maker_name);
+INSTANTIATE_TEST_SUITE_P(Behaviour, EverySocket, ::testing::ValuesIn(socket_makers()), maker_name);
 
 // S1: what one end writes, the other receives.
 TEST_P(EveryStream, MakesConnectedPairs) {

@@ -53,7 +53,7 @@ TEST_P(EveryStream, KnowsTheNamesUntilItIsLost) {
 }
 
 // X1: a peer that has gone already does not change what was saved.
-TEST_P(EveryStream, KnowsThePeerThatHasGone) {
+TEST_P(EverySocket, KnowsThePeerThatHasGone) {
   auto [left, right] = connected_pair();
   const auto name = left.transport.get_extra_info<Address>("peername");
   left.keep_open = true;

@@ -49,7 +49,7 @@ TEST_P(EveryStream, HandlesAreSafeAfterTheConnection) {
   run_until([&left = left] { return left.protocols_alive == 0; });
   expect_closed_for_good(copy);
   settle();
-  EXPECT_EQ(left.calls, calls("connection_made", "connection_lost"));
+  EXPECT_EQ(left.calls, closed(calls("connection_made", "connection_lost")));
 }
 
 // B17: a dead handle drops writes without a word.

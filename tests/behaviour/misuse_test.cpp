@@ -30,7 +30,7 @@ void expect_writes_refused(const Transport& transport) {
 }  // namespace
 
 // Table 2, "after eof, kept open": every call works as on an open stream.
-TEST_P(EveryStream, TakesEveryCallAfterTheEndOfThePeer) {
+TEST_P(EverySocket, TakesEveryCallAfterTheEndOfThePeer) {
   auto [left, right] = connected_pair();
   left.keep_open = true;
   right.keep_open = true;
@@ -55,7 +55,7 @@ TEST_P(EveryStream, TakesEveryCallAfterTheEndOfThePeer) {
 }
 
 // Table 2, "flushing": writes are appended, limits hold, everything else does nothing.
-TEST_P(EveryStream, TakesEveryCallWhileFlushing) {
+TEST_P(EverySocket, TakesEveryCallWhileFlushing) {
   const CloggedPair pair = clogged_pair();
   const Transport transport = pair.left.transport;
   transport.close();
@@ -90,7 +90,7 @@ TEST_P(EveryStream, AbortsWhileFlushing) {
 }
 
 // Table 2, "write after write_eof": a wrong state in every state but the last.
-TEST_P(EveryStream, RefusesWritesAfterWriteEofInEveryState) {
+TEST_P(EverySocket, RefusesWritesAfterWriteEofInEveryState) {
   const CloggedPair pair = clogged_pair();
   const Transport transport = pair.left.transport;
   bool refused_at_the_end = false;
@@ -111,7 +111,7 @@ TEST_P(EveryStream, RefusesWritesAfterWriteEofInEveryState) {
 }
 
 // Table 2, "doomed": nothing does anything any more; limits and the protocol are stored.
-TEST_P(EveryStream, TakesEveryCallWhenDoomed) {
+TEST_P(EverySocket, TakesEveryCallWhenDoomed) {
   auto [left, right] = connected_pair();
   const Transport transport = left.transport;
   transport.close();
@@ -134,7 +134,7 @@ TEST_P(EveryStream, TakesEveryCallWhenDoomed) {
 }
 
 // Table 2, "lost": the same inside connection_lost(), and no protocol is stored.
-TEST_P(EveryStream, TakesEveryCallWhenLost) {
+TEST_P(EverySocket, TakesEveryCallWhenLost) {
   auto [left, right] = connected_pair();
   Recorder& heir = new_recorder("heir");
   heir.adopted = true;
@@ -168,7 +168,7 @@ TEST_P(EveryStream, TakesEveryCallWhenLost) {
 }
 
 // Table 4: what is thrown has the C++ type that says what kind of error it is, and a text.
-TEST_P(EveryStream, ThrowsErrorsThatSayTheirKind) {
+TEST_P(EverySocket, ThrowsErrorsThatSayTheirKind) {
   auto [left, right] = connected_pair();
   right.keep_open = true;
   const auto text_of = [](const std::function<void()>& call) {

@@ -13,7 +13,7 @@
 namespace weir::test {
 
 // S1: connection_made, data_received, eof_received at most once, connection_lost.
-TEST_P(EveryStream, CallsInTheOrderOfAStream) {
+TEST_P(EverySocket, CallsInTheOrderOfAStream) {
   auto [left, right] = connected_pair();
   left.transport.write("hello");
   left.transport.write(" world");
@@ -29,7 +29,7 @@ TEST_P(EveryStream, DeliversBytesInOrder) {
   auto [left, right] = connected_pair();
   const std::string sent = pattern(3 * MiB);
   left.transport.write(sent);
-  left.transport.write_eof();
+  end_stream(left);
   run_until([&right = right] { return right.lost(); });
   EXPECT_TRUE(right.received == sent);
 }
@@ -85,7 +85,7 @@ TEST_P(EveryStream, IsFairToOtherConnections) {
 
 // S4: eof_received() comes once when the peer ends its side; pausing and resuming does not repeat
 // it.
-TEST_P(EveryStream, TellsTheEndOnceEvenAfterPauseAndResume) {
+TEST_P(EverySocket, TellsTheEndOnceEvenAfterPauseAndResume) {
   auto [left, right] = connected_pair();
   right.keep_open = true;
   left.transport.write_eof();
@@ -100,7 +100,7 @@ TEST_P(EveryStream, TellsTheEndOnceEvenAfterPauseAndResume) {
 }
 
 // S4: nor does set_protocol(), of either kind.
-TEST_P(EveryStream, TellsTheEndOnceEvenAfterASwitch) {
+TEST_P(EverySocket, TellsTheEndOnceEvenAfterASwitch) {
   auto [left, right] = connected_pair();
   Recorder& second = new_recorder("second");
   Recorder& third = new_recorder("third");
@@ -121,7 +121,7 @@ TEST_P(EveryStream, TellsTheEndOnceEvenAfterASwitch) {
 }
 
 // S5: a false result closes the transport as close() does: what was written is flushed first.
-TEST_P(EveryStream, FlushesWhenTheEndClosesTheTransport) {
+TEST_P(EverySocket, FlushesWhenTheEndClosesTheTransport) {
   const CloggedPair pair = clogged_pair();
   pair.right.transport.write_eof();
   run_until([&] { return pair.left.count("eof_received") == 1; });
@@ -135,7 +135,7 @@ TEST_P(EveryStream, FlushesWhenTheEndClosesTheTransport) {
 }
 
 // S5: what eof_received() itself writes before it returns false is flushed, too.
-TEST_P(EveryStream, FlushesWhatTheEndCallbackWrites) {
+TEST_P(EverySocket, FlushesWhatTheEndCallbackWrites) {
   auto [left, right] = connected_pair();
   right.on("eof_received", [&right = right] { right.transport.write("goodbye"); });
   left.keep_open = true;
@@ -145,7 +145,7 @@ TEST_P(EveryStream, FlushesWhatTheEndCallbackWrites) {
 }
 
 // S5: a true result keeps it open for writing; it is neither closing nor paused.
-TEST_P(EveryStream, StaysOpenForWritingAfterTheEndIfAsked) {
+TEST_P(EverySocket, StaysOpenForWritingAfterTheEndIfAsked) {
   auto [left, right] = connected_pair();
   right.keep_open = true;
   left.transport.write_eof();
@@ -167,7 +167,7 @@ TEST_P(EveryStream, HoldsTheEndBackWhilePaused) {
   auto [left, right] = connected_pair();
   right.transport.pause_reading();
   left.transport.write("last words");
-  left.transport.write_eof();
+  end_stream(left);
   settle();
   EXPECT_EQ(right.calls, calls("connection_made"));
   right.transport.resume_reading();
@@ -307,12 +307,34 @@ TEST_P(EveryStream, DeliversLaterAfterResumeInAnotherOnesCallback) {
   right.on("data_received", [&] { journal.calls.push_back("data"); });
   other_right.on("data_received", [&, &right = right] {
     right.transport.resume_reading();
+    journal.calls.push_back("resumed");
     loop().call_soon(journal.note("soon"));
   });
   other_left.transport.write("resume");
   left.transport.write("hello");
   run_until([&right = right] { return right.received == "hello"; });
-  EXPECT_EQ(journal.calls, calls("soon", "data"));
+  // TLS need not ask the system first.
+  EXPECT_EQ(journal.calls,
+            maker().is_tls() ? calls("resumed", "data", "soon") : calls("resumed", "soon", "data"));
+}
+
+// S11: nor does it in the turn in which it was resumed, whoever has resumed and paused it before.
+TEST_P(EveryStream, DeliversLaterAfterResumingAgain) {
+  auto [left, right] = connected_pair();
+  Journal journal;
+  right.transport.pause_reading();
+  right.on("data_received", [&] { journal.calls.push_back("data"); });
+  left.transport.write("hello");
+  settle();
+  loop().call_soon([&, &right = right] {
+    right.transport.resume_reading();
+    journal.calls.push_back("resumed");
+  });
+  right.transport.resume_reading();
+  right.transport.pause_reading();
+  loop().run_once();
+  EXPECT_EQ(journal.calls, calls("resumed"));
+  run_until([&right = right] { return right.received == "hello"; });
 }
 
 // S12: is_reading() is "not paused and not closing".

@@ -79,7 +79,7 @@ struct Client {
 
 }  // namespace
 
-INSTANTIATE_TEST_SUITE_P(Behaviour, Stress, ::testing::ValuesIn(stream_makers()), maker_name);
+INSTANTIATE_TEST_SUITE_P(Behaviour, Stress, ::testing::ValuesIn(socket_makers()), maker_name);
 
 // S2, S8, S22, F5, F6: whatever the chunks, the pauses and the marks, the bytes that arrive are those
 // that were written.

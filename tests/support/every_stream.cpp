@@ -68,8 +68,21 @@ void StreamTest::settle() {
   }
 }
 
+std::string StreamTest::fatal_error(const std::string& callback,
+                                    const std::string& exception) const {
+  const std::string over_tls =
+      callback == "eof_received" ? "Error calling eof_received()" : "Fatal error on SSL protocol";
+  const std::string message = "Fatal error: protocol." + callback + "() call failed.";
+  return (maker().is_tls() ? over_tls : message) + " [" + exception + ']';
+}
+
 void StreamTest::reset(Recorder& end, Recorder& other) {
   end.transport.pause_reading();
+  if (maker().is_tls()) {
+    // So much that what is below is paused, too, and does not read it all.
+    end.transport.set_read_buffer_limits({.high = 0});
+    other.transport.write(pattern(512 * KiB));
+  }
   other.transport.write("!");
   settle();
   const linger at_once{.l_onoff = 1, .l_linger = 0};

@@ -69,6 +69,21 @@ class StreamTest : public RecordedTest {
   /// Lets right read, and everything flow.
   void unclog(const CloggedPair& pair) { pair.right.transport.resume_reading(); }
 
+  /// Ends the stream that `end` sends: over TLS there is no other way than to close. [T20]
+  void end_stream(Recorder& end) {
+    maker().is_tls() ? end.transport.close() : end.transport.write_eof();
+  }
+  /// The callbacks of an end that closed and was the first to: over TLS it hears of the other's answer,
+  /// before connection_lost(). [T10]
+  Calls closed(Calls calls) const {
+    if (maker().is_tls()) calls.insert(calls.end() - 1, "eof_received");
+    return calls;
+  }
+  /// How it is reported that `callback` threw `exception`. [S20, T29]
+  std::string fatal_error(const std::string& callback, const std::string& exception) const;
+  /// The callback that brings data.
+  std::string data_callback() const { return buffered() ? "buffer_updated" : "data_received"; }
+
   /// Drives the loop until whatever was under way has arrived: messages that set out later, on a
   /// connection of their own, have gone there and back several times.
   void settle();
@@ -88,5 +103,8 @@ class EveryStream : public StreamTest, public ::testing::WithParamInterface<Stre
  protected:
   void SetUp() override { open_streams(GetParam()); }
 };
+
+/// The same over those where one direction can end alone: all but TLS.
+class EverySocket : public EveryStream {};
 
 }  // namespace weir::test

@@ -1,7 +1,9 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -13,6 +15,7 @@
 namespace weir::test {
 namespace {
 
+using testing::MatchesRegex;
 using testing::UnitTest;
 
 std::vector<std::byte> bytes_of(std::string_view text) {
@@ -150,15 +153,23 @@ TEST(TlsEngineFailures, AnAddressIsCheckedAsOneInEveryForm) {
   EXPECT_NE(refusal_of_certificate(localhost(), "::2"), "");
 }
 
-TEST(TlsEngineFailures, AnExpiredCertificateIsNamed) {
+TEST(TlsEngineFailures, ACertificateOutOfItsTimeIsNamedWithIt) {
   const TestCertificate expired = authority().issue({.common_name = "old",
                                                      .names = {"localhost"},
                                                      .not_before = -std::chrono::hours(2),
                                                      .not_after = -std::chrono::hours(1)});
-  EXPECT_EQ(refusal_of_certificate(expired, "localhost"),
-            "cannot trust the peer to be localhost: certificate \"CN=old,O=Weir\", issued by "
-            "\"CN=Weir Test "
-            "Authority,O=Weir\": certificate has expired");
+  EXPECT_THAT(refusal_of_certificate(expired, "localhost"),
+              MatchesRegex("cannot trust the peer to be localhost: certificate \"CN=old,O=Weir\" "
+                           "valid until ....-..-.. ..:..:.. UTC, issued by \"CN=Weir Test "
+                           "Authority,O=Weir\": certificate has expired"));
+  const TestCertificate early = authority().issue({.common_name = "young",
+                                                   .names = {"localhost"},
+                                                   .not_before = std::chrono::hours(1),
+                                                   .not_after = std::chrono::hours(2)});
+  EXPECT_THAT(refusal_of_certificate(early, "localhost"),
+              MatchesRegex("cannot trust the peer to be localhost: certificate \"CN=young,O=Weir\" "
+                           "valid from ....-..-.. ..:..:.. UTC, issued by \"CN=Weir Test "
+                           "Authority,O=Weir\": certificate is not yet valid"));
 }
 
 TEST(TlsEngineFailures, ACertificateOfAStrangersAuthorityIsNamed) {

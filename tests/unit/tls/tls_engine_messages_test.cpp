@@ -66,6 +66,26 @@ TEST_F(TlsMessages, TheAnswersToAFloodOfKeyUpdatesAreNoLongerThanTheFlood) {
   EXPECT_EQ(pair.client.received, "y");
 }
 
+// S3: a flood of them is not worked off in one go.
+TEST_F(TlsMessages, AFloodOfKeyUpdatesIsWorkedOffInParts) {
+  start();
+  for (int i = 0; i < 5000; ++i) {
+    SSL_key_update(pair.client.ssl(), SSL_KEY_UPDATE_NOT_REQUESTED);
+    ASSERT_EQ(SSL_do_handshake(pair.client.ssl()), 1);
+  }
+  pair.client.engine.write(as_bytes("data"));
+  pair.server.input = pair.client.take_output();
+  pair.server.engine.feed(pair.server.input);
+  int goes = 0;
+  while (!pair.server.engine.has_data()) {
+    ASSERT_TRUE(pair.server.engine.has_pending());
+    ++goes;
+  }
+  EXPECT_GE(goes, 3);
+  std::vector<std::byte> buffer(10);
+  EXPECT_EQ(pair.server.engine.read(buffer).count, 4U);
+}
+
 /// A server whose tickets take several records: they have the client's certificate, and its records are
 /// the smallest there are.
 struct TlsLongTickets : testing::Test {

@@ -129,6 +129,37 @@ TEST_F(TlsEngineTest, AFullBufferLeavesTheRestForTheNextRead) {
   EXPECT_FALSE(pair.server.engine.has_pending());
 }
 
+// U11: whether there is data is known before anybody is asked for a buffer: records that have none do not
+// count, and are used up.
+TEST_F(TlsEngineTest, TellsWhetherThereIsDataWithoutReadingIt) {
+  pair.client.go_on();
+  pair.carry(pair.client, pair.server);
+  pair.carry(pair.server, pair.client);
+  pair.carry(pair.client, pair.server);
+  pair.client.input = pair.server.take_output();  // tickets
+  ASSERT_FALSE(pair.client.input.empty());
+  pair.client.engine.feed(pair.client.input);
+  EXPECT_TRUE(pair.client.engine.has_pending());
+  EXPECT_FALSE(pair.client.engine.has_data());
+  EXPECT_TRUE(pair.client.engine.rest().empty());
+
+  pair.server.engine.write(as_bytes("abc"));
+  pair.client.input = pair.server.take_output();
+  pair.client.engine.feed(pair.client.input);
+  EXPECT_TRUE(pair.client.engine.has_data());
+  EXPECT_TRUE(pair.client.engine.has_data());
+  std::vector<std::byte> buffer(3);
+  EXPECT_EQ(pair.client.engine.read(buffer).count, 3U);
+  EXPECT_EQ(as_text(buffer), "abc");
+  EXPECT_FALSE(pair.client.engine.has_data());
+
+  pair.server.engine.shut_down();
+  pair.client.input = pair.server.take_output();
+  pair.client.engine.feed(pair.client.input);
+  EXPECT_FALSE(pair.client.engine.has_data());
+  EXPECT_TRUE(pair.client.engine.is_peer_shut_down());
+}
+
 TEST_F(TlsEngineTest, ReadingIntoNothingAndWritingNothingDoNothing) {
   start();
   EXPECT_EQ(pair.client.engine.write({}), Status::ok);
