@@ -7,6 +7,7 @@ import pty
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -211,6 +212,29 @@ def exchange(connection, data):
     received = receive_all(connection)
     sender.join(DEADLINE)
     return received
+
+
+def round_trip(connection, data):
+    """Sends all and receives as much, over TLS or not: on one thread, for two may not use one of ssl."""
+    connection.setblocking(False)
+    left, received = memoryview(data), bytearray()
+    waits = BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError
+    while len(received) < len(data):
+        try:
+            if left:
+                left = left[connection.send(left[:65536]):]
+        except waits:
+            pass
+        try:
+            piece = connection.recv(1 << 18)
+            if not piece:
+                raise AssertionError(f"ended after {len(received)} of {len(data)} bytes")
+            received += piece
+        except waits:
+            if not any(select.select([connection], [connection] if left else [], [], DEADLINE)):
+                raise AssertionError(f"nothing more in time, after {len(received)} bytes") from None
+    connection.settimeout(DEADLINE)
+    return bytes(received)
 
 
 def resident_bytes(pid):

@@ -6,10 +6,9 @@ import os
 import re
 import socket
 import ssl
-import threading
 import unittest
 
-from programs import DEADLINE, MIB, ProgramTest, port_of, receive_exactly, tool
+from programs import MIB, SIGTERM, ProgramTest, port_of, receive_exactly, round_trip, tool
 
 
 class TlsTest(ProgramTest):
@@ -36,20 +35,12 @@ class TlsTest(ProgramTest):
             return self.start(tool(), "connect", url + query, "--linger", "0.3",
                               stdin=file).finish()
 
-    def exchange(self, connection, data):
-        """Sends and receives as much."""
-        sender = threading.Thread(target=connection.sendall, args=(data,), daemon=True)
-        sender.start()
-        received = receive_exactly(connection, len(data))
-        sender.join(DEADLINE)
-        return received
-
 
 class Serving(TlsTest):
     def test_echoes_what_a_client_sends(self):
         connection = self.tls_client(port_of(self.serve_tls()), self.trusting())
         data = os.urandom(MIB)
-        self.assertTrue(self.exchange(connection, data) == data)
+        self.assertTrue(round_trip(connection, data) == data)
         connection.unwrap()  # its goodbye is answered
 
     def test_agrees_on_a_protocol(self):
@@ -63,7 +54,7 @@ class Serving(TlsTest):
         context = self.trusting()
         context.load_cert_chain(self.directory / "client.pem", self.directory / "client.key")
         connection = self.tls_client(port_of(url), context)
-        self.assertEqual(self.exchange(connection, b"me"), b"me")
+        self.assertEqual(round_trip(connection, b"me"), b"me")
         query = f"?ca={self.directory / 'ca.pem'}"
         self.assertEqual(self.connect(url, f"{query}&{self.own('client')}"), (0, b"hello", ""))
         code, _, err = self.connect(url, query)
@@ -93,7 +84,7 @@ class Serving(TlsTest):
         with self.assertRaises(ssl.SSLCertVerificationError):
             self.tls_client(port_of(url), self.trusting("stranger.pem"))
         connection = self.tls_client(port_of(url), self.trusting())
-        self.assertEqual(self.exchange(connection, b"still here"), b"still here")
+        self.assertEqual(round_trip(connection, b"still here"), b"still here")
 
     def test_files_that_are_no_good(self):
         missing = self.directory / "missing"
@@ -140,16 +131,21 @@ class Connecting(TlsTest):
     def test_says_why_it_does_not_trust(self):
         ca = f"?ca={self.directory / 'ca.pem'}"
         stranger = f"?ca={self.directory / 'stranger.pem'}"
-        known = r"if you know it, give it or its issuer by \?ca=FILE; for tests add \?insecure"
+        insecure = r"for tests add \?insecure"
+        known = rf"if you know it, give it by \?ca=FILE; {insecure}"
+        issuer = ("nobody who is trusted here vouches for it; if you know its issuer, give that by "
+                  rf"\?ca=FILE; {insecure}")
+        time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
         renew = "it has to be renewed, or the clock of this machine is wrong"
         named = r"connect to the host it is for, or write \?name=HOST if that is meant"
         for name, query, message in (
-                ("server", stranger, f"unable to get local issuer certificate; {known}"),
-                ("late", ca, f"certificate has expired; {renew}"),
+                ("server", stranger, f"unable to get local issuer certificate; {issuer}"),
+                (None, ca, f"self-signed certificate; {known}"),
+                ("late", ca, f"valid until {time} UTC, .*: certificate has expired; {renew}"),
                 ("other", ca, f"DNS:other.example.*: IP address mismatch; {named}"),
                 ("other", ca + "&name=example.org", f"DNS:other.example.*; {named}")):
             with self.subTest(name=name, query=query):
-                url = self.serve_tls(name)
+                url = self.serve_tls(name) if name else self.serve_echo(urls=["tls://127.0.0.1:0"])[1][0]
                 code, out, err = self.connect(url, query)
                 self.assertEqual((code, out), (1, b""))
                 self.assertRegex(err, f"^weir: cannot connect to {url}: cannot trust the peer to be "
@@ -190,14 +186,38 @@ class Relaying(TlsTest):
         self.assertTrue(url.startswith("tls://"))
         connection = self.tls_client(port_of(url), self.trusting())
         data = os.urandom(MIB)
-        self.assertTrue(self.exchange(connection, data) == data)
+        self.assertTrue(round_trip(connection, data) == data)
+
+    def test_a_command_gets_through_with_what_it_was_sent(self):
+        path = self.directory / "upload"
+        program, url = self.serve_relay(f"tls://127.0.0.1:0?{self.own()}",
+                                        f"exec:cat >{path}.part && mv {path}.part {path}")
+        connection = self.tls_client(port_of(url), self.trusting())
+        connection.sendall(b"all of it")
+        connection.unwrap().close()
+        program.signal(SIGTERM)  # it ends when the command has
+        self.assertEqual(program.finish()[0], 0)
+        self.assertEqual(path.read_bytes(), b"all of it")
+
+    def test_a_command_that_does_not_end_is_told_to(self):
+        for command in "exec sleep 3600", "trap exit TERM; while sleep 0.05; do echo more; done":
+            with self.subTest(command):
+                program, url = self.serve_relay(f"tls://127.0.0.1:0?{self.own()}",
+                                                f"exec:{command}", "--linger", "0.3")
+                self.tls_client(port_of(url), self.trusting()).unwrap().close()
+                self.assertRegex(program.error_line(),
+                                 r"^weir: connection 1 from 127\.0\.0\.1:\d+: the command went on for "
+                                 r"0\.3 s after the end of its input, and is told to end; --linger "
+                                 r"gives it more time$")
+                program.signal(SIGTERM)
+                self.assertEqual(program.finish()[0], 0)
 
     def test_puts_tls_on(self):
         target = f"{self.serve_tls()}?ca={self.directory / 'ca.pem'}"
         program, url = self.serve_relay("tcp://127.0.0.1:0", target, "--linger", "0.3")
         connection = self.client(port_of(url))
         data = os.urandom(MIB)
-        self.assertTrue(self.exchange(connection, data) == data)
+        self.assertTrue(round_trip(connection, data) == data)
         connection.shutdown(socket.SHUT_WR)
         self.assertEqual(connection.recv(1), b"")  # the target has been silent for long enough
 

@@ -71,9 +71,11 @@ std::string_view trust_advice(const std::error_code& code) {
     case 9:
     case 10: return "it has to be renewed, or the clock of this machine is wrong";
     case 18:
-    case 19:
+    case 19: return "if you know it, give it by ?ca=FILE; for tests add ?insecure";
     case 20:
-    case 21: return "if you know it, give it or its issuer by ?ca=FILE; for tests add ?insecure";
+    case 21:
+      return "nobody who is trusted here vouches for it; if you know its issuer, give that by "
+             "?ca=FILE; for tests add ?insecure";
     case 62:
     case 64: return "connect to the host it is for, or write ?name=HOST if that is meant";
     default: return "the server needs another one; for tests add ?insecure";

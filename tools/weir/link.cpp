@@ -39,7 +39,13 @@ bool Link::Side::eof_received() {
 void Link::Side::connection_lost(const weir::CloseReason& reason) {
   state_ = State::lost;
   link_.lost(end_, reason);
-  link_.close_ends();
+  const bool said_all = ended_ && !reason && !stream_.can_write_eof();
+  if (said_all && end_ == End::near && other_.state_ == State::made && !link_.closing_) {
+    link_.close_when_silent(
+        other_);  // it was told the end, and may not be through with what it got
+  } else {
+    link_.close_ends();
+  }
   link_.finish_if_lost();
 }
 
@@ -52,9 +58,11 @@ void Link::give_up() {
 void Link::close_when_silent(Side& side) {
   // is_silent() once, so that what was heard before does not count.
   static_cast<void>(side.is_silent());
+  silence_.cancel();
   silence_ = loop_.call_later(linger_, [self = shared_from_this(), this, &side] {
-    if (side.is_silent()) return close_ends();
-    close_when_silent(side);
+    if (!side.is_silent()) return close_when_silent(side);
+    waited(side.end());
+    close_ends();
   });
 }
 

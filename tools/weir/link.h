@@ -26,12 +26,14 @@ struct ByteCounts {
 /// one end is lost, both are closed, and what was on its way is still sent.
 ///
 /// An end of TLS cannot be told that no more comes without being closed. It is given time to answer:
-/// it is closed once it has been silent for a while.
+/// it is closed once it has been silent for a while. When it is the near end that ends its TLS, it is gone,
+/// but the far end may not be through with what it was sent: it is given as much time, and whatever it
+/// still says does not prolong that.
 class Link : public std::enable_shared_from_this<Link> {
  public:
   enum class End { near, far };
 
-  /// Adds to `counts`, which must outlive it, as must `loop`. `linger` is how long an end of TLS has to be
+  /// Adds to `counts`, which must outlive it, as must `loop`. `linger` is how long an end has to be
   /// silent.
   Link(weir::EventLoop& loop, std::chrono::duration<double> linger, ByteCounts& counts)
       : loop_(loop),
@@ -61,6 +63,8 @@ class Link : public std::enable_shared_from_this<Link> {
   virtual void lost(End, const weir::CloseReason&) {}
   /// The end of its stream came, but perhaps not from its peer: bytes may be missing.
   virtual void cut_off(End) {}
+  /// It was silent for long enough, and is closed.
+  virtual void waited(End) {}
   /// The last event: both ends are lost.
   virtual void over() = 0;
 
@@ -73,7 +77,7 @@ class Link : public std::enable_shared_from_this<Link> {
     void stream_made(Stream stream) override;
     void data_received(std::span<const std::byte> data) override {
       received_ += data.size();
-      heard_ = true;
+      heard_ = heard_ || !other_.is_lost();
       other_.stream_.write(data);
     }
     bool eof_received() override;
@@ -87,6 +91,7 @@ class Link : public std::enable_shared_from_this<Link> {
     }
     void connection_lost(const weir::CloseReason& reason) override;
 
+    End end() const { return end_; }
     const Stream& stream() const { return stream_; }
     bool has_ended() const { return ended_; }
     bool is_lost() const { return state_ == State::lost; }
@@ -104,7 +109,7 @@ class Link : public std::enable_shared_from_this<Link> {
     Stream stream_;
     State state_ = State::expected;
     bool ended_ = false;  // it receives no more
-    bool heard_ = false;  // something, since is_silent() was called
+    bool heard_ = false;  // something for the other end, since is_silent() was called
     bool held_ = false;   // what it receives has to wait
   };
 

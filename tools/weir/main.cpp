@@ -164,7 +164,8 @@ void add_relay(CLI::App& app, RelayCommand& command) {
       ->check(number(0, 86400))
       ->option_text("SECONDS");
   add_linger(*relay, command.linger_seconds,
-             "How long an end of TLS may be silent after the other has ended, before both do (30)");
+             "With TLS at one end: how long an end may be silent after the other has ended, before "
+             "both do (30)");
   static const std::map<std::string, StatusWish> wishes{{"auto", StatusWish::automatic},
                                                         {"always", StatusWish::always},
                                                         {"never", StatusWish::never}};

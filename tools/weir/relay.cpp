@@ -129,6 +129,14 @@ class Relay::Session final : public Link, public Conversation {
                                      end == End::near ? "its peer" : "the target"));
   }
 
+  void waited(End end) override {
+    if (end == End::near || !is<ExecUrl>(relay_.to_)) return;
+    relay_.failed(*this,
+                  fmt::format("the command went on for {:g} s after the end of its input, and is "
+                              "told to end; --linger gives it more time",
+                              relay_.linger_.count()));
+  }
+
   void over() override { relay_.session_over(*this); }
 
   Relay& relay_;
