@@ -22,7 +22,7 @@ class Operations:
             except Exception as error:
                 text = f"raised {kind_of(error)}"
             self.trace(actor, f"{name} {text}".strip())
-            self.count((actor, name))
+            self.act_for(actor, actor, name)
 
         def done(task):
             if task.cancelled():

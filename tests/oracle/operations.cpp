@@ -4,6 +4,7 @@
 #include <weir/executor.h>
 #include <weir/sendfile.h>
 #include <weir/sock.h>
+#include <weir/tls.h>
 
 #include <cstdint>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "endpoint.h"
+#include "tls_words.h"
 
 // What a loop does once and then tells the outcome of.
 namespace weir::oracle {
@@ -38,6 +40,12 @@ std::string in_digits(const Future<std::uint64_t>& sent) { return std::to_string
 
 /// From now on the system sends no files over this socket: it would have to append.
 void refuse_sendfile(int socket) { ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_APPEND); }
+
+AnyProtocol protocol_of(const End& end) {
+  const auto base = end.transport.get_protocol();
+  if (auto buffered = std::dynamic_pointer_cast<BufferedProtocol>(base)) return buffered;
+  return std::dynamic_pointer_cast<Protocol>(base);
+}
 
 auto says(std::string text) {
   return [text = std::move(text)](const auto&) { return text; };
@@ -83,6 +91,22 @@ bool Runner::sendfile_verb(End& end, const Words& words) {
     return in_digits(sent);
   });
   return true;
+}
+
+/// `start_tls OPERATION [OPTION]...`
+void Runner::start_tls_verb(End& end, const Words& words) {
+  Words said = words;
+  said.emplace_back("tls");
+  const TlsWords tls = end.name.starts_with("server")
+                           ? server_tls(said, certificates_)
+                           : client_tls(said, certificates_, "localhost");
+  StartTlsOptions options;
+  tls.set_in(options);
+  const auto future = start_tls(*loop_, end.transport, protocol_of(end), *tls.context, options);
+  tell_outcome(*this, end.name, words.at(1), future, [&end](const Future<Transport>& done) {
+    end.transport = done.result();
+    return std::string("done");
+  });
 }
 
 /// False if `words` are about something else.

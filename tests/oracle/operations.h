@@ -11,7 +11,8 @@
 namespace weir::oracle {
 
 /// Tells the outcome of `future` as `actor`, under `name`: a text that `show` makes of it, what it
-/// throws, or that it was cancelled. On a closed loop, which calls nothing, it throws at once.
+/// throws, or that it was cancelled; then does what the scenario wants then. On a closed loop, which
+/// calls nothing, it throws at once.
 template <class T, class Show>
 void tell_outcome(Runner& runner, const std::string& actor, const std::string& name,
                   Future<T> future, Show show) {
@@ -22,7 +23,7 @@ void tell_outcome(Runner& runner, const std::string& actor, const std::string& n
       text = done.exception() != nullptr ? "raised " + kind_of(done.exception()) : show(done);
     }
     runner.trace().add(actor, text.empty() ? name : name + ' ' + text);
-    runner.trace().count(actor, name);
+    runner.act_for(actor, actor, name);
   });
   runner.keep_operation(name, [future] { future.cancel(); });
 }

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs the scenarios on asyncio and on this library and compares the traces: see README.md.
 
-    run.py [ORACLE] [--only NAME]... [--show]
+    run.py [ORACLE] [--certificates PROGRAM] [--only NAME]... [--show]
 
-ORACLE is the program weir_oracle_test; without it, the environment's WEIR_ORACLE. --show prints the
-traces. Fails on a difference that differences.txt does not explain, and on an explanation of a
-difference that is not there.
+ORACLE is the program weir_oracle_test; without it, the environment's WEIR_ORACLE. PROGRAM makes the
+certificates of TLS; without one the scenarios of tls*.txt are left out. --show prints the traces.
+Fails on a difference that differences.txt does not explain, and on an explanation of a difference
+that is not there.
 """
 
 import argparse
@@ -60,18 +61,20 @@ def read_traces(text):
     return traces
 
 
-def run_all(oracle, files):
+def run_all(oracle, files, certificates):
     """By transport and name, {run: (the traces of asyncio, those of this library)}. Connections go
     over TCP, or in all scenarios that do not say otherwise over Unix sockets."""
-    asyncio = [sys.executable, str(HERE / "run_asyncio.py")]
+    asyncio = [sys.executable, str(HERE / "run_asyncio.py"), "--certificates", certificates]
+    ours = [oracle, "--certificates", certificates]
     over_unix = ["--transport", "unix"]
+    simulated = ["--backend", "simulated"]
     commands = {
         "asyncio": asyncio,
         "asyncio, unix": asyncio + over_unix,
-        "kernel": [oracle],
-        "kernel, unix": [oracle, *over_unix],
-        "simulated": [oracle, "--backend", "simulated"],
-        "simulated, unix": [oracle, "--backend", "simulated", *over_unix],
+        "kernel": ours,
+        "kernel, unix": ours + over_unix,
+        "simulated": ours + simulated,
+        "simulated, unix": ours + simulated + over_unix,
     }
     outputs = {name: tempfile.TemporaryFile("w+") for name in commands}
     running = {name: subprocess.Popen(command + files, stdout=outputs[name])
@@ -112,21 +115,28 @@ def show(name, trace):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("oracle", nargs="?", default=os.environ.get("WEIR_ORACLE"))
+    parser.add_argument("--certificates", default=os.environ.get("WEIR_MAKE_CERTIFICATES"))
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--show", action="store_true")
     options = parser.parse_args()
     if not options.oracle:
         parser.error("no oracle program given")
 
-    files = sorted((HERE / "scenarios").glob("*.txt"))
-    scenarios = [scenario for file in files for scenario in read_scenarios(file)]
-    names = [scenario.name for scenario in scenarios]
+    scenarios = {file: read_scenarios(file) for file in sorted((HERE / "scenarios").glob("*.txt"))}
+    names = [scenario.name for each in scenarios.values() for scenario in each]
     assert len(set(names)) == len(names), "a scenario's name is used twice"
     explanations = read_explanations(HERE / "differences.txt")
 
-    runs = run_all(options.oracle, [str(file) for file in files])
-    selected = [scenario for scenario in scenarios
+    if not options.certificates:
+        scenarios = {file: each for file, each in scenarios.items()
+                     if not file.stem.startswith("tls")}
+    selected = [scenario for each in scenarios.values() for scenario in each
                 if not options.only or scenario.name in options.only]
+    files = [str(file) for file, each in scenarios.items() if set(each) & set(selected)]
+    with tempfile.TemporaryDirectory(prefix="oracle") as certificates:
+        if options.certificates:
+            subprocess.run([options.certificates, certificates], check=True)
+        runs = run_all(options.oracle, files, certificates)
     unexplained = 0
     for scenario in selected:
         for run, (expected, traces) in runs.items():
@@ -147,7 +157,8 @@ def main():
 
     stale = [each for each in explanations if each.scenario not in names]
     if not options.only and sys.version_info[:2] == EXPLAINED_VERSION:
-        stale = [each for each in explanations if not each.used]
+        ran = [scenario.name for scenario in selected]
+        stale += [each for each in explanations if each.scenario in ran and not each.used]
     for each in stale:
         print(f"explained, but not there: {each.scenario} {each.actor} {each.rule}")
     explained = sum(each.used for each in explanations)

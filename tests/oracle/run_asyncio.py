@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs the scenarios of the oracle on asyncio and prints their traces: see README.md.
 
-    run_asyncio.py [--transport unix] FILE...
+    run_asyncio.py [--transport unix] [--certificates DIRECTORY] FILE...
 """
 
+import argparse
 import asyncio
 import logging
 import pathlib
@@ -17,15 +18,17 @@ from asyncio_pipes import Pipes
 from asyncio_processes import Processes
 from asyncio_protocols import (BufferProtocol, Callbacks, Connection, StreamProtocol, UserError,
                                kind_of, make_error, runs_of)
+from asyncio_tls import Tls
 from asyncio_verbs import Verbs
 from script import read_scenarios
 
 DEADLINE_SECONDS = 20
 
 
-class Runner(Verbs, Files, Datagrams, Pipes, Processes, Operations):
-    def __init__(self, scenario, transport):
+class Runner(Verbs, Files, Datagrams, Pipes, Processes, Operations, Tls):
+    def __init__(self, scenario, transport, certificates):
         self.scenario = scenario
+        self.certificates = certificates
         self.unix_path = "default" if transport == "unix" else None
         self.lines = []  # [actor, text, bytes or None]
         self.counts = {}
@@ -174,7 +177,7 @@ class Runner(Verbs, Files, Datagrams, Pipes, Processes, Operations):
         return self.factory(self.connections[name])
 
     def step_listen(self, *options):
-        given = {"start_serving": "idle" not in options}
+        given = {"start_serving": "idle" not in options, **self.server_tls(options)}
         for option in options:
             name, equals, value = option.partition("=")
             if name == "backlog":
@@ -195,17 +198,20 @@ class Runner(Verbs, Files, Datagrams, Pipes, Processes, Operations):
         if not self.unix_path:
             self.port = self.listener.sockets[0].getsockname()[1]
 
-    def open_connection(self, factory):
+    def open_connection(self, factory, options):
         if self.unix_path:
-            return self.loop.create_unix_connection(factory, self.path(self.unix_path))
-        return self.loop.create_connection(factory, "127.0.0.1", self.port)
+            return self.loop.create_unix_connection(factory, self.path(self.unix_path),
+                                                    **self.client_tls(options, "localhost"))
+        return self.loop.create_connection(factory, "127.0.0.1", self.port,
+                                           **self.client_tls(options, None))
 
     def step_start(self, name, *options):
         connection = self.connections[name] = Connection(name)
         for option in options:
-            self.unix_path = option.removeprefix("unix=")
+            if option.startswith("unix="):
+                self.unix_path = option.removeprefix("unix=")
         connection.opening = self.begin_opening(
-            name, lambda: self.open_connection(lambda: self.factory(connection)))
+            name, lambda: self.open_connection(lambda: self.factory(connection), options))
 
     def begin_opening(self, name, opening, verb="connect", part=""):
         """Tells how opening ends, as the actor NAME + PART, in the words of `verb`."""
@@ -234,7 +240,7 @@ class Runner(Verbs, Files, Datagrams, Pipes, Processes, Operations):
 
     def step_open(self, *options):
         self.step_listen(*options)
-        self.step_connect("client")
+        self.step_connect("client", *[option for option in options if option == "tls"])
         self.run_until(["server.connection_made"])
 
     def step_settle(self):
@@ -335,15 +341,17 @@ def main():
     logger = logging.getLogger("asyncio")
     logger.addHandler(log)
     logger.propagate = False
-    arguments, transport = sys.argv[1:], None
-    if arguments[0] == "--transport":
-        transport, arguments = arguments[1], arguments[2:]
-    for path in arguments:
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--transport")
+    parser.add_argument("--certificates")
+    parser.add_argument("files", nargs="+")
+    options = parser.parse_args()
+    for path in options.files:
         for scenario in read_scenarios(pathlib.Path(path)):
-            if transport and not scenario.over_any_transport():
+            if options.transport and not scenario.over_any_transport():
                 print(f"scenario {scenario.name}\nskipped")
                 continue
-            log.runner = Runner(scenario, transport)
+            log.runner = Runner(scenario, options.transport, options.certificates)
             lines = log.runner.run()
             log.runner = None
             print(f"scenario {scenario.name}")

@@ -1,6 +1,6 @@
 // Runs the scenarios of the oracle on Weir and prints their traces: see README.md.
 //
-//     weir_oracle_test [--backend NAME] [--transport unix] FILE...
+//     weir_oracle_test [--backend NAME] [--transport unix] [--certificates DIRECTORY] FILE...
 
 #include <cstdio>
 #include <exception>
@@ -21,7 +21,8 @@ weir::BackendKind backend_named(std::string_view name) {
 
 using Transports = weir::oracle::Runner::Transports;
 
-void run_file(const std::string& file, weir::BackendKind backend, Transports transports) {
+void run_file(const std::string& file, weir::BackendKind backend, Transports transports,
+              const std::string& certificates) {
   for (const weir::oracle::Scenario& scenario : weir::oracle::read_scenarios(file)) {
     std::printf("scenario %s\n", scenario.name.c_str());
     if ((scenario.requires_descriptors && backend == weir::BackendKind::simulated) ||
@@ -29,7 +30,7 @@ void run_file(const std::string& file, weir::BackendKind backend, Transports tra
       std::printf("skipped\n");
       continue;
     }
-    weir::oracle::Runner runner(scenario, backend, transports);
+    weir::oracle::Runner runner(scenario, backend, transports, certificates);
     runner.run();
     runner.trace().print();
   }
@@ -41,14 +42,17 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   auto backend = weir::BackendKind::automatic;
   auto transports = Transports::tcp;
+  std::string certificates;
   try {
     for (std::size_t i = 0; i < arguments.size(); ++i) {
       if (arguments[i] == "--backend" && i + 1 < arguments.size()) {
         backend = backend_named(arguments[++i]);
       } else if (arguments[i] == "--transport" && i + 1 < arguments.size()) {
         if (arguments[++i] == "unix") transports = Transports::unix_sockets;
+      } else if (arguments[i] == "--certificates" && i + 1 < arguments.size()) {
+        certificates = arguments[++i];
       } else {
-        run_file(arguments[i], backend, transports);
+        run_file(arguments[i], backend, transports, certificates);
       }
     }
   } catch (const std::exception& error) {

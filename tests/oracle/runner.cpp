@@ -13,6 +13,7 @@
 #include "endpoint.h"
 #include "opening.h"
 #include "protocols.h"
+#include "tls_words.h"
 
 namespace weir::oracle {
 namespace {
@@ -24,9 +25,11 @@ constexpr auto settling_time = milliseconds(30);
 
 }  // namespace
 
-Runner::Runner(const Scenario& scenario, BackendKind backend, Transports transports)
+Runner::Runner(const Scenario& scenario, BackendKind backend, Transports transports,
+               std::string certificates)
     : scenario_(scenario),
       trace_(scenario.hide_data),
+      certificates_(std::move(certificates)),
       simulated_(backend == BackendKind::simulated),
       loop_(std::make_unique<EventLoop>(LoopOptions{.backend = backend})) {
   loop_->set_debug(false);
@@ -205,7 +208,10 @@ void Runner::listen(const Words& words) {
     auto& end = ends_[name] = std::make_unique<End>(End{.name = name});
     return make_first_protocol<P>(*end);
   };
-  const ServerOptions tcp{.backlog = options.backlog, .start_serving = options.start_serving};
+  ServerOptions tcp{.backlog = options.backlog, .start_serving = options.start_serving};
+  const TlsWords tls = server_tls(words, certificates_);
+  tls.set_in(options);
+  tls.set_in(tcp);
   try {
     server_ = loop_->run_until_complete(
         unix_path_ ? create_unix_server(*loop_, accept, files_.path(*unix_path_), options)
@@ -217,22 +223,30 @@ void Runner::listen(const Words& words) {
 }
 
 template <class P>
-void Runner::start(const std::string& name) {
+void Runner::start(const Words& words) {
+  const std::string& name = words.at(1);
   End& end = *(ends_[name] = std::make_unique<End>(End{.name = name}));
   const auto make = [this, &end] { return make_first_protocol<P>(end); };
-  auto future = unix_path_ ? create_unix_connection(*loop_, make, files_.path(*unix_path_))
-                           : create_connection(*loop_, make, "127.0.0.1", port_);
+  UnixConnectOptions over_unix;
+  client_tls(words, certificates_, "localhost").set_in(over_unix);
+  ConnectOptions over_tcp;
+  client_tls(words, certificates_, std::nullopt).set_in(over_tcp);
+  auto future = unix_path_
+                    ? create_unix_connection(*loop_, make, files_.path(*unix_path_), over_unix)
+                    : create_connection(*loop_, make, "127.0.0.1", port_, over_tcp);
   end.cancel_connect = [future] { future.cancel(); };
   tell_opening(*this, future, name, "connect");
 }
 
 void Runner::start_any(const Words& words) {
   const std::string& name = words.at(1);
-  if (words.size() > 2) unix_path_ = words[2].substr(words[2].find('=') + 1);
+  for (const std::string& word : words) {
+    if (word.starts_with("unix=")) unix_path_ = word.substr(5);
+  }
   if (scenario_.buffered.contains(name)) {
-    start<TellingBufferedProtocol>(name);
+    start<TellingBufferedProtocol>(words);
   } else {
-    start<TellingProtocol>(name);
+    start<TellingProtocol>(words);
   }
 }
 
@@ -270,7 +284,9 @@ bool Runner::opening_step(const Words& words) {
     Words listening = words;
     listening[0] = "listen";
     step(listening);
-    step({"connect", "client"});
+    Words connecting{"connect", "client"};
+    if (std::ranges::find(words, "tls") != words.end()) connecting.emplace_back("tls");
+    step(connecting);
     run_until({"server.connection_made"});
   } else if (words[0] == "start") {
     start_any(words);

@@ -37,7 +37,9 @@ class Runner {
  public:
   enum class Transports : std::uint8_t { tcp, unix_sockets };
 
-  Runner(const Scenario& scenario, BackendKind backend, Transports transports = Transports::tcp);
+  /// `certificates` is the directory of those that its TLS needs.
+  Runner(const Scenario& scenario, BackendKind backend, Transports transports = Transports::tcp,
+         std::string certificates = {});
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
   ~Runner();
@@ -79,6 +81,7 @@ class Runner {
 
   void connection_verb(End& end, const Words& words);
   bool sendfile_verb(End& end, const Words& words);
+  void start_tls_verb(End& end, const Words& words);
   void print_connection(End& end, const Words& words);
   void write(End& end, std::string_view text);
   void writelines(End& end, const Words& words);
@@ -105,7 +108,7 @@ class Runner {
   template <class P>
   void listen(const Words& words);
   template <class P>
-  void start(const std::string& name);
+  void start(const Words& words);
   void start_any(const Words& words);
   template <class P>
   void connect_pipe(const Words& words);
@@ -119,6 +122,7 @@ class Runner {
 
   const Scenario& scenario_;
   Trace trace_;
+  std::string certificates_;
   bool simulated_;
   Files files_{trace_};
   std::map<std::string, std::unique_ptr<End>> ends_;

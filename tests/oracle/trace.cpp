@@ -1,6 +1,7 @@
 #include "trace.h"
 
 #include <weir/sendfile.h>
+#include <weir/tls.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -76,6 +77,10 @@ std::string kind_of(const std::exception_ptr& exception) {
     return "NotImplementedError";
   } catch (const SendfileNotAvailableError&) {
     return "SendfileNotAvailableError";
+  } catch (const CertificateError&) {
+    return "SSLCertVerificationError";
+  } catch (const TlsError& error) {
+    return error.code().category() == tls_category() ? "SSLError" : kind_of(error.code());
   } catch (const std::invalid_argument&) {
     return "ValueError";
   } catch (const std::system_error& error) {

@@ -78,6 +78,7 @@ void Runner::connection_verb(End& end, const Words& words) {
   if (verb == "cancel_connect") return end.cancel_connect();
   if (verb == "clog") return clog(end);
   if (verb == "print") return print_connection(end, words);
+  if (verb == "start_tls") return start_tls_verb(end, words);
   if (sendfile_verb(end, words)) return;
   if (verb != "buffer") unknown_verb(words);
   end.buffer_size = std::stoul(words.at(1));
