@@ -8,9 +8,10 @@ TESTS ?=
 JOBS ?= $(shell nproc)
 PACKAGES ?= yes
 ROUNDS ?= 2000
+SECONDS ?= 600
 
 build := build/$(PRESET)
-sources = $(shell find include src tests examples bench tools -name '*.cpp' -o -name '*.h')
+sources = $(shell find include src tests examples bench tools fuzz -name '*.cpp' -o -name '*.h')
 packages = @PACKAGES=$(PACKAGES) tools/install-packages.sh
 
 help:  ## list these targets
@@ -51,6 +52,16 @@ soak:  ## use every transport thousands of times and look for leaks: ROUNDS=2000
 	cmake --build --preset $(PRESET) --target weir_soak --parallel $(JOBS)
 	$(build)/tests/weir_soak $(ROUNDS)
 
+fuzz:  ## fuzz with libFuzzer, each fuzzer for SECONDS=600 from its corpus; what it finds stays in build/fuzz
+	$(packages) build clang
+	cmake --preset fuzz
+	cmake --build --preset fuzz --parallel $(JOBS)
+	cd build/fuzz && for name in tls_engine tls_pair; do \
+	  mkdir -p found/$$name; \
+	  fuzz/weir_$${name}_fuzz -max_total_time=$(SECONDS) -timeout=20 -max_len=20000 -print_final_stats=1 \
+	    -artifact_prefix=$$name- found/$$name $(CURDIR)/fuzz/corpus/$$name || exit; \
+	done
+
 tidy:  ## clang-tidy over the library, the tool and the examples
 	$(packages) build test clang lint
 	cmake --preset clang
@@ -79,4 +90,4 @@ clean:  ## remove build/
 	rm -rf build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan clang bench soak tidy format format-check install build-tool clean
+.PHONY: help demo test asan tsan clang bench soak fuzz tidy format format-check install build-tool clean
