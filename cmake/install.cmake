@@ -14,10 +14,10 @@ install(TARGETS weir EXPORT weirTargets
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 # A shared libweir.so finds OpenSSL itself; whoever links the static one must link OpenSSL too.
-set(weir_needs_openssl OFF)
+set(weir_find_openssl)
 set(weir_pc_requires)
 if(WEIR_TLS AND NOT BUILD_SHARED_LIBS)
-  set(weir_needs_openssl ON)
+  set(weir_find_openssl "find_dependency(OpenSSL 3.0)")
   set(weir_pc_requires " openssl >= 3.0")
 endif()
 

@@ -8,5 +8,11 @@ int main() {
   weir::EventLoop loop;
   loop.call_soon([&] { loop.stop(); });
   loop.run_forever();
-  std::cout << weir::version() << '\n';
+  std::cout << weir::version();
+  try {
+    const weir::TlsContext needs_what_the_library_needs = weir::TlsContext::client();
+  } catch (const weir::UnsupportedOperationError&) {
+    std::cout << " without TLS";
+  }
+  std::cout << '\n';
 }

@@ -3,8 +3,10 @@
 #
 #   static   what BUILD_DIR built, installed; used by find_package and by pkg-config
 #   shared   built by add_subdirectory with BUILD_SHARED_LIBS=ON, then installed and used likewise
+#   no TLS   the same, static, with WEIR_TLS=OFF: no trace of OpenSSL may be in it
 #
-# That is one more compilation of the library, without optimisation or debug information.
+# That is one more compilation of the library, without optimisation or debug information; of the last,
+# only what differs.
 set -euo pipefail
 
 build=$1
@@ -22,10 +24,10 @@ configure() {  # configure SOURCE_DIR BUILD_DIR [OPTION...]
   "$CMAKE" -S "$from" -B "$to" -G "$GENERATOR" -DCMAKE_BUILD_TYPE=None --log-level=WARNING "$@"
 }
 
-check_runs() {  # check_runs PROGRAM LINKAGE
-  local said linked
+check_runs() {  # check_runs PROGRAM LINKAGE [WHAT IT SAYS BESIDES ITS VERSION]
+  local said linked expected=$VERSION${3:-}
   said=$("$1") || fail "$1 does not run"
-  [ "$said" = "$VERSION" ] || fail "$1 says '$said', not $VERSION"
+  [ "$said" = "$expected" ] || fail "$1 says '$said', not '$expected'"
   linked=$(ldd "$1" | grep -c 'libweir\.so\.0 ' || true)
   [ "$2/$linked" = static/0 ] || [ "$2/$linked" = shared/1 ] || fail "$1 is not linked $2"
   echo "ok: ${1#"$tmp"/}"
@@ -64,3 +66,11 @@ check_runs "$tmp/added/consumer" shared
 
 "$CMAKE" --install "$tmp/added" --prefix "$tmp/shared" >/dev/null
 check_prefix "$tmp/shared" shared
+
+"$CMAKE" "$tmp/added" -DBUILD_SHARED_LIBS=OFF -DWEIR_TLS=OFF --log-level=WARNING
+"$CMAKE" --build "$tmp/added" --parallel 2
+check_runs "$tmp/added/consumer" static " without TLS"
+! ldd "$tmp/added/consumer" | grep -E 'libssl|libcrypto' || fail "OpenSSL is in a build without TLS"
+"$CMAKE" --install "$tmp/added" --prefix "$tmp/without_tls" >/dev/null
+! grep -ri openssl "$tmp"/without_tls/lib*/cmake "$tmp"/without_tls/lib*/pkgconfig ||
+  fail "a build without TLS asks for OpenSSL"
