@@ -61,10 +61,12 @@ class TransportFileSending final : public FileSending, private WriteLock {
 
   void on_lost(const CloseReason& reason) noexcept override {
     lost_ = true;
-    fail(reason ? reason.exception()
-                : std::make_exception_ptr(
-                      std::system_error(std::make_error_code(std::errc::connection_aborted),
-                                        "sendfile: the transport was closed")));
+    reason ? fail(reason.exception()) : fail_as_closed();
+  }
+  void fail_as_closed() {
+    fail(std::make_exception_ptr(
+        std::system_error(std::make_error_code(std::errc::connection_aborted),
+                          "sendfile: the transport was closed")));
   }
 
   /// As after a failed write(), the connection is over: on_lost() follows. [S26]
@@ -83,6 +85,8 @@ class TransportFileSending final : public FileSending, private WriteLock {
     if (!waiting_.empty()) write(std::exchange(waiting_, {}));
   }
   void write(FileSource::Block block) {
+    // Over TLS what is below may be: that takes what it is given and drops it. [T22]
+    if (transport().is_closing()) return fail_as_closed();
     const std::size_t size = block.size();
     const SlotRef alive = name();
     transport().write_locked(Buffer(std::move(block)));

@@ -353,6 +353,21 @@ TEST_P(SendingFiles, FailsInTheMiddleOfTheFile) {
   }
 }
 
+// K4, T22: the same when it has gone before.
+TEST_P(SendingFiles, FailsWhenThePeerHasGone) {
+  for (const FileKind kind : kinds) {
+    const Pair pair = connected_pair();
+    const SentFile file(pattern(16 * MiB), kind);
+    pair.right.transport.abort();
+    const auto future = sendfile(loop(), pair.left.transport, file.descriptor(), file.whole());
+    run_until_off_thread(loop(), [&] { return future.done(); });
+    EXPECT_THROW(static_cast<void>(future.result()), std::system_error);
+    run_until_off_thread(loop(), [&] { return pair.left.lost(); });
+    EXPECT_EQ(pair.left.count("connection_lost"), 1U);
+    EXPECT_LT(file.position(), 16 * MiB);
+  }
+}
+
 // K1, K4: closing or aborting the transport meanwhile ends it with a connection error.
 TEST_P(SendingFiles, FailsWhenTheTransportIsClosed) {
   for (const FileKind kind : kinds) {
