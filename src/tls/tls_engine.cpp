@@ -45,9 +45,9 @@ int without_old_errors(Call call) noexcept {
 
 }  // namespace
 
-TlsEngine::TlsEngine(const TlsContext& context, const std::string& server_hostname,
+TlsEngine::TlsEngine(TlsContext context, const std::string& server_hostname,
                      std::vector<std::byte>& output)
-    : context_(context), wire_{.output = output} {
+    : context_(std::move(context)), wire_{.output = output} {
   ERR_clear_error();
   ssl_.reset(SSL_new(TlsContextCore::of(context_).native()));
   if (ssl_ == nullptr) throw tls_error("cannot make a TLS connection");

@@ -40,8 +40,7 @@ class TlsEngine {
   /// One of a client or of a server, as the context is. `server_hostname` is for clients: for SNI, and whom
   /// the certificate must be of; empty: neither. An address is checked, not sent. [T28]
   /// Throws TlsError for a name that cannot be one, or without memory.
-  TlsEngine(const TlsContext& context, const std::string& server_hostname,
-            std::vector<std::byte>& output);
+  TlsEngine(TlsContext context, const std::string& server_hostname, std::vector<std::byte>& output);
   TlsEngine(const TlsEngine&) = delete;
   TlsEngine& operator=(const TlsEngine&) = delete;
   ~TlsEngine();
