@@ -38,7 +38,8 @@ struct StartTlsOptions {
 /// connection_lost(), with the failure, or, if it was cancelled, without. [T25]
 ///
 /// Errors: through the future only; std::invalid_argument for misuse, WrongStateError for a transport that
-/// is closing or sends a file, which both leave everything as it is; and as create_connection().
+/// is closing, sends a file, or is being upgraded, which all leave everything as it is; and as
+/// create_connection().
 /// Threads: the loop's.
 WEIR_API Future<Transport> start_tls(EventLoop& loop, const Transport& transport,
                                      AnyProtocol protocol, const TlsContext& context,

@@ -35,14 +35,6 @@ std::string_view without_final_dot(std::string_view name) noexcept {
   return name.ends_with('.') ? name.substr(0, name.size() - 1) : name;
 }
 
-/// Runs a call of the library with an empty queue of errors: what is in there would be taken for its own.
-/// (To look costs a seventh of what it costs to clear.)
-template <class Call>
-int without_old_errors(Call call) noexcept {
-  if (ERR_peek_error() != 0) ERR_clear_error();
-  return call();
-}
-
 }  // namespace
 
 TlsEngine::TlsEngine(TlsContext context, const std::string& server_hostname,
@@ -90,15 +82,25 @@ void TlsEngine::expect(const std::string& server_hostname) {
 template <class Call>
 TlsEngine::Status TlsEngine::attempt(Call call, std::size_t budget) noexcept {
   wire_.budget = budget;
-  const int result = without_old_errors(call);
+  const int result = call();
   if (result > 0) return Status::ok;
+  // The queue of errors may hold others', and they would be taken for this call's, which is the last. To look
+  // before each call instead costs a message of 1 KiB a thirtieth. (A handshake clears the queue itself.)
+  const unsigned long error = ERR_peek_last_error();
+  ERR_clear_error();
   switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ: return Status::wants_input;
     case SSL_ERROR_ZERO_RETURN:
-      peer_shut_down_ = true;
-      wire_.input = {};
-      return Status::ended;
-    default: return fail(ssl_failure(ssl_.get(), what_failed(ssl_.get(), start())));
+      // Either the peer's close_notify, or its fatal alert, which no connection survives.
+      if (error == 0 || SSL_in_init(ssl_.get()) == 0) {
+        peer_shut_down_ = true;
+        wire_.input = {};
+        return Status::ended;
+      }
+      [[fallthrough]];
+    default:
+      if (error != 0) ERR_raise(ERR_GET_LIB(error), ERR_GET_REASON(error));
+      return fail(ssl_failure(ssl_.get(), what_failed(ssl_.get(), start())));
   }
 }
 

@@ -67,7 +67,9 @@ CloseReason Lifecycle::fatal(const char* name, const char* over_tls,
 void Lifecycle::report(std::string message, const std::exception_ptr& thrown) noexcept {
   ExceptionContext context{
       .message = std::move(message), .exception = thrown, .protocol = protocol_};
-  if (kind_ <= TransportKind::tls) context.transport = Transport(name_);
+  if (kind_ == TransportKind::stream || kind_ == TransportKind::tls) {
+    context.transport = Transport(name_);
+  }
   if (kind_ == TransportKind::datagram) context.datagram_transport = DatagramTransport(name_);
   if (const auto* core =
           kind_ == TransportKind::subprocess ? name_.get<SubprocessCore>() : nullptr) {

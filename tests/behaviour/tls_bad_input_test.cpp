@@ -262,46 +262,58 @@ TEST_P(TlsBadInput, BadCertificatesAreRefused) {
   }
 }
 
+/// Connections on which a whole record has arrived, and the first hundred bytes of another.
+class TlsHalfARecord : public TlsBadInput {
+ protected:
+  void start() {
+    server_ = listen_tls();
+    tap_.emplace(loop(), port_of(*server_));
+    ends_.emplace(connect_tls(tap().port()));
+    right().transport.write("whole");
+    run_until([&] { return client().received == "whole"; });
+    const std::size_t limit = tap().to_client().size() + 100;
+    tap().change_to_client(no_more_than(limit, tap().to_client()));
+    right().transport.write(pattern(1000));
+    run_until([&] { return tap().to_client().size() == limit; });
+  }
+  void wait_until_lost() {
+    run_until([&] { return client().lost() && right().lost(); });
+  }
+  Tap& tap() { return *tap_; }
+  Recorder& client() { return ends_->client; }
+  Recorder& right() { return ends_->server; }
+
+ private:
+  std::optional<Server> server_;
+  std::optional<Tap> tap_;
+  std::optional<Ends> ends_;
+};
+INSTANTIATE_TEST_SUITE_P(Behaviour, TlsHalfARecord, ::testing::ValuesIn(every_world()), world_name);
+
 // T15: a reset in the middle of a record ends the connection with that, and there is no end of the stream.
-TEST_P(TlsBadInput, AResetInARecordIsTheReason) {
-  Server server = listen_tls();
-  Tap tap(loop(), port_of(server));
-  const auto [client, right] = connect_tls(tap.port());
-  right.transport.write("whole");
-  run_until([&client = client] { return client.received == "whole"; });
-  const std::size_t limit = tap.to_client().size() + 100;
-  tap.change_to_client(no_more_than(limit, tap.to_client()));
-  right.transport.write(pattern(1000));
-  run_until([&] { return tap.to_client().size() == limit; });
-  tap.stop_reading();
-  client.transport.write("unread");
+TEST_P(TlsHalfARecord, IsNoEndIfTheConnectionIsReset) {
+  start();
+  tap().stop_reading();
+  client().transport.write("unread");
   settle_loop();
-  tap.abort();
-  run_until([&, &client = client, &right = right] { return client.lost() && right.lost(); });
-  EXPECT_TRUE(client.reason);
-  EXPECT_EQ(client.received, "whole");
-  EXPECT_EQ(client.count("eof_received"), 0U);
+  tap().abort();
+  wait_until_lost();
+  EXPECT_TRUE(client().reason);
+  EXPECT_EQ(client().received, "whole");
+  EXPECT_EQ(client().count("eof_received"), 0U);
 }
 
 // T14: a stream that is cut off in the middle of a record ends as one that is cut off between two, without
 // the half of it.
-TEST_P(TlsBadInput, ATruncatedRecordIsNotDelivered) {
-  Server server = listen_tls();
-  Tap tap(loop(), port_of(server));
-  const auto [client, right] = connect_tls(tap.port());
-  right.transport.write("whole");
-  run_until([&client = client] { return client.received == "whole"; });
-  const std::size_t limit = tap.to_client().size() + 100;
-  tap.change_to_client(no_more_than(limit, tap.to_client()));
-  right.transport.write(pattern(1000));
-  run_until([&] { return tap.to_client().size() == limit; });
+TEST_P(TlsHalfARecord, IsNotDeliveredIfTheStreamIsCutOff) {
+  start();
   std::optional<bool> clean;
-  client.on("eof_received", [&, &client = client] { clean = ended_cleanly(client); });
-  tap.end();
-  run_until([&, &client = client, &right = right] { return client.lost() && right.lost(); });
-  EXPECT_EQ(client.received, "whole");
+  client().on("eof_received", [&] { clean = ended_cleanly(client()); });
+  tap().end();
+  wait_until_lost();
+  EXPECT_EQ(client().received, "whole");
   EXPECT_EQ(clean, false);
-  EXPECT_FALSE(client.reason);
+  EXPECT_FALSE(client().reason);
 }
 
 // T15: a record that is longer than any may be ends the connection, be it in the clear or not.

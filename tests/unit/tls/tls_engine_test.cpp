@@ -213,6 +213,30 @@ TEST_F(TlsEngineTest, ErrorsThatOthersLeftInTheQueueMeanNothing) {
   pair.settle();
   EXPECT_EQ(pair.server.received, "x");
   EXPECT_EQ(pair.server.status, Status::wants_input);
+
+  // Half a record: the library has to look whether it failed.
+  pair.client.engine.write(as_bytes("y"));
+  std::vector<std::byte> record = pair.client.take_output();
+  pair.server.take(ConstBytes(record).first(10));
+  EXPECT_EQ(failure_of(pair.server.engine), "");
+  EXPECT_EQ(ERR_peek_error(), 0U);
+
+  // A failure is told by its own error, and none of them is left.
+  ERR_raise(ERR_LIB_SSL, SSL_R_BAD_DATA);
+  record.back() ^= std::byte{1};
+  pair.server.take(ConstBytes(record).subspan(10));
+  EXPECT_EQ(failure_of(pair.server.engine), "TLS failed: decryption failed or bad record mac");
+  EXPECT_EQ(ERR_peek_error(), 0U);
+}
+
+// Nor for the end, not even if they look like the alert that a peer may end with.
+TEST_F(TlsEngineTest, TheEndIsNoFailureWhateverOthersLeftInTheQueue) {
+  start();
+  pair.client.engine.shut_down();
+  ERR_raise(ERR_LIB_SSL, SSL_R_SSLV3_ALERT_BAD_RECORD_MAC);
+  pair.carry(pair.client, pair.server);
+  EXPECT_EQ(pair.server.status, Status::ended);
+  EXPECT_EQ(failure_of(pair.server.engine), "");
   EXPECT_EQ(ERR_peek_error(), 0U);
 }
 
