@@ -148,6 +148,7 @@ TlsEngine::Read TlsEngine::read(std::span<std::byte> buffer) noexcept {
       std::size_t count = 0;
       read.status =
           attempt([&] { return SSL_read_ex(ssl_.get(), space.data(), space.size(), &count); });
+      holds_some_ = count == space.size() && SSL_pending(ssl_.get()) > 0;
       read.count += count;
     }
   }
@@ -157,17 +158,17 @@ TlsEngine::Read TlsEngine::read(std::span<std::byte> buffer) noexcept {
 
 bool TlsEngine::has_data() noexcept {
   if (!has_pending()) return false;
-  if (SSL_pending(ssl_.get()) > 0) return true;
+  if (holds_some_) return true;
   std::byte first{};
   std::size_t count = 0;
-  const Status status = attempt([&] { return SSL_peek_ex(ssl_.get(), &first, 1, &count); });
+  holds_some_ = attempt([&] { return SSL_peek_ex(ssl_.get(), &first, 1, &count); }) == Status::ok;
   if (shut_down_) send_close_notify();
-  return status == Status::ok;
+  return holds_some_;
 }
 
 bool TlsEngine::has_pending() const noexcept {
   if (state_ != State::open || peer_shut_down_) return false;
-  return !wire_.input.empty() || SSL_pending(ssl_.get()) > 0;
+  return !wire_.input.empty() || holds_some_;
 }
 
 TlsEngine::Status TlsEngine::write(ConstBytes data) noexcept {

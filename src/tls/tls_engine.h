@@ -122,6 +122,8 @@ class TlsEngine {
   std::array<char, 5> start_{};
   std::uint8_t start_size_ = 0;
   State state_ = State::handshaking;
+  /// The library has decrypted more of a record than was asked for: SSL_pending(), which is slow.
+  bool holds_some_ = false;
   bool shut_down_ = false;
   bool peer_shut_down_ = false;
 };
