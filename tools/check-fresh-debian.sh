@@ -17,6 +17,7 @@ command -v debootstrap >/dev/null || { echo "needs: apt-get install debootstrap"
 [ $# -gt 0 ] || set -- demo test
 
 root=$(mktemp -d "${TMPDIR:-/tmp}/fresh-debian.XXXXXX")
+chmod 755 "$root"  # it becomes /, where every user must get in
 clean_up() {
   # Never remove a tree that still has the machine's /dev in it.
   for mount in dev/pts dev/shm dev sys proc; do
