@@ -141,9 +141,9 @@ def main():
     for scenario in selected:
         for run, (expected, traces) in runs.items():
             if options.show:
-                show(f"{scenario.name}: asyncio", expected[scenario.name])
-                show(f"{scenario.name}: {run}", traces[scenario.name])
-            if traces[scenario.name] is None:
+                show(f"{scenario.name}: asyncio", expected[scenario.name] or {})
+                show(f"{scenario.name}: {run}", traces[scenario.name] or {})
+            if expected[scenario.name] is None or traces[scenario.name] is None:
                 continue
             for actor, lines in compare(scenario, expected[scenario.name], traces[scenario.name]):
                 known = [each for each in explanations

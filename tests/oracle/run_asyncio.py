@@ -355,6 +355,9 @@ def main():
             lines = log.runner.run()
             log.runner = None
             print(f"scenario {scenario.name}")
+            if any(text.endswith(" raised NotImplementedError") for _, text in lines):
+                print("skipped")  # an older release: its transport has no such method
+                continue
             for actor, text in lines:
                 print(f"{actor}: {text}")
 
