@@ -31,8 +31,10 @@ WEIR_API std::string_view to_string(BackendKind kind) noexcept;
 
 struct LoopOptions {
   BackendKind backend = BackendKind::automatic;
-  /// Of the simulated backend; the others ignore it.
+  /// Of a simulated loop that is alone in its world; others ignore it.
   SimulationOptions simulation{};
+  /// Puts the loop on a host of a SimulatedNetwork, and makes it a simulated one.
+  SimulatedHost host{};
 };
 
 /// What surrounds a callback: entered before it runs and left after it, with the context that was
@@ -132,7 +134,8 @@ class WEIR_API EventLoop {
   using TimePoint = Clock::time_point;
   using ExceptionHandler = std::function<void(EventLoop&, const ExceptionContext&)>;
 
-  /// Throws std::system_error if the kernel refuses what a loop needs.
+  /// Throws std::system_error if the kernel refuses what a loop needs, std::invalid_argument for a simulated host
+  /// with a backend that is none, and WrongStateError if that host is down.
   explicit EventLoop(const LoopOptions& options = {});
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;

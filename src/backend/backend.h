@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -392,6 +393,20 @@ class UserSockets {
   ~UserSockets() = default;
 };
 
+/// A loop, for a backend that runs several in one world: while one of them waits the others have turns.
+class LoopTurns {
+ public:
+  /// When there is something to run, at the latest now if there is at once; nothing if never.
+  virtual std::optional<TimePoint> next_turn() noexcept = 0;
+  /// Runs one iteration, which does not wait. Returns what may leave a run call.
+  virtual std::exception_ptr run_turn() noexcept = 0;
+  /// Ends the run call that goes on with `failure`; without one it closes the loop.
+  virtual void end_with(std::exception_ptr failure) noexcept = 0;
+
+ protected:
+  ~LoopTurns() = default;
+};
+
 /// One kernel, or a pretended one.
 class Backend {
  public:
@@ -399,6 +414,9 @@ class Backend {
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
   virtual ~Backend() = default;
+
+  /// Names the loop above; called at most once, before anything else.
+  virtual void attach(LoopTurns& /*loop*/) noexcept {}
 
   /// The time, read anew.
   virtual TimePoint now() const noexcept = 0;
@@ -474,6 +492,8 @@ class Backend {
 };
 
 std::unique_ptr<Backend> make_epoll_backend();
-std::unique_ptr<Backend> make_simulated_backend(const SimulationOptions& options);
+/// On `host`, or in a world of its own.
+std::unique_ptr<Backend> make_simulated_backend(const SimulationOptions& options,
+                                                const SimulatedHost& host = {});
 
 }  // namespace weir::inline v0::detail

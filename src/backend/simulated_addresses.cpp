@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <span>
 
+#include "simulated_host.h"
+
 namespace weir::inline v0::detail::simulated {
 namespace {
 
@@ -17,10 +19,6 @@ constexpr std::size_t max_name = 108;
 
 std::span<const std::uint8_t> host_bytes(const Address& address) noexcept {
   return std::span(address.bytes()).first(address.family() == AddressFamily::ipv4 ? 4 : 16);
-}
-
-bool same_host(const Address& left, const Address& right) noexcept {
-  return std::ranges::equal(host_bytes(left), host_bytes(right));
 }
 
 bool is_abstract(const std::string& name) noexcept { return name.starts_with('\0'); }
@@ -49,8 +47,11 @@ Address loopback(AddressFamily family, std::uint16_t port) noexcept {
   return Address::ipv6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, port);
 }
 
-bool is_local(const Address& address) noexcept {
-  if (is_wildcard(address)) return true;
+bool same_host(const Address& left, const Address& right) noexcept {
+  return left.family() == right.family() && std::ranges::equal(host_bytes(left), host_bytes(right));
+}
+
+bool is_loopback(const Address& address) noexcept {
   if (address.family() == AddressFamily::ipv4) return address.bytes()[0] == 127;
   return same_host(address, loopback(AddressFamily::ipv6, 0));
 }
@@ -65,11 +66,6 @@ bool is_broadcast(const Address& address) noexcept {
   const auto& bytes = address.bytes();
   return (bytes[0] == 127 || bytes[0] == 255) &&
          std::all_of(&bytes[1], &bytes[4], [](std::uint8_t byte) { return byte == 255; });
-}
-
-Address specific(const Address& address) {
-  return is_internet(address) && is_wildcard(address) ? loopback(address.family(), address.port())
-                                                      : address;
 }
 
 Binding::Binding(AddressBook& book, SocketType type, Address address, bool reuse_port)
@@ -110,13 +106,15 @@ void AddressBook::leave(const Binding& binding) noexcept {
   }
 }
 
-bool AddressBook::taken(SocketType type, const Address& address, bool reuse_port) const {
+bool AddressBook::taken(SocketType type, const Address& address, Sharing sharing) const {
+  if (type == SocketType::stream && !sharing.reuse_address && host_.tcp().uses(address))
+    return true;
   auto [first, last] = ports_.equal_range(port_of(type, address));
   return std::any_of(first, last, [&](const auto& entry) {
     const Binding& other = *entry.second;
     const bool overlap =
         is_wildcard(address) || is_wildcard(other.address()) || same_host(address, other.address());
-    return overlap && !(reuse_port && other.reuse_port());
+    return overlap && !(sharing.reuse_port && other.reuse_port());
   });
 }
 
@@ -127,23 +125,23 @@ std::optional<Address> AddressBook::with_free_port(SocketType type, const Addres
     last =
         last == last_ephemeral_port ? first_ephemeral_port : static_cast<std::uint16_t>(last + 1);
     Address candidate = address.with_port(last);
-    if (!taken(type, candidate, false)) return candidate;
+    if (!taken(type, candidate, {})) return candidate;
   }
   return std::nullopt;
 }
 
 Result<std::unique_ptr<Binding>> AddressBook::bind(SocketType type, const Address& address,
-                                                   bool reuse_port) {
+                                                   Sharing sharing) {
   if (address.family() == AddressFamily::unix_socket) return bind_name(type, address);
   if (!is_internet(address)) return kernel_error(std::errc::address_family_not_supported);
   const bool group = type == SocketType::datagram && is_group(address);
-  if (!is_local(address) && !group) return kernel_error(std::errc::address_not_available);
+  if (!host_.has(address) && !group) return kernel_error(std::errc::address_not_available);
   const bool any_port = address.port() == 0;
   const std::optional<Address> wanted = any_port ? with_free_port(type, address) : address;
-  if (!wanted || (!any_port && taken(type, *wanted, reuse_port))) {
+  if (!wanted || (!any_port && taken(type, *wanted, sharing))) {
     return kernel_error(std::errc::address_in_use);
   }
-  return std::make_unique<Binding>(*this, type, *wanted, reuse_port);
+  return std::make_unique<Binding>(*this, type, *wanted, sharing.reuse_port);
 }
 
 Result<std::unique_ptr<Binding>> AddressBook::bind_name(SocketType type, const Address& address) {

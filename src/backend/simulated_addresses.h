@@ -27,18 +27,17 @@ inline std::error_code kernel_error(std::errc error) noexcept {
 bool is_internet(const Address& address) noexcept;
 bool is_wildcard(const Address& address) noexcept;
 Address loopback(AddressFamily family, std::uint16_t port) noexcept;
-/// True if this machine, the only one there is, has `address`: 127.0.0.0/8, ::1 and the wildcards.
-bool is_local(const Address& address) noexcept;
+/// 127.0.0.0/8 or ::1: the machine itself, whichever it is.
+bool is_loopback(const Address& address) noexcept;
+bool same_host(const Address& left, const Address& right) noexcept;
 /// A multicast group.
 bool is_group(const Address& address) noexcept;
-/// Of the one network there is, or of any.
+/// Of the machine itself, or of the whole network.
 bool is_broadcast(const Address& address) noexcept;
-/// What a wildcard means to one connection: the loopback address.
-Address specific(const Address& address);
-
 class AcceptQueue;
 class AddressBook;
 class DatagramSocket;
+class Host;
 
 /// Holds an address for as long as it lives.
 class Binding {
@@ -74,17 +73,21 @@ class Binding {
   std::variant<std::monostate, AcceptQueue*, DatagramSocket*> reached_;
 };
 
-/// Who has which address.
+/// Who on one machine has which address.
 ///
 /// Unix names are those of the pretended machine: no file is touched. As in a file system, a path
 /// outlives the socket that was bound to it, which leaves it stale, and a new socket replaces it;
 /// abstract names go with their socket.
 class AddressBook {
  public:
-  explicit AddressBook(Random& random) noexcept : random_(random) {}
+  AddressBook(Host& host, Random& random) noexcept : host_(host), random_(random) {}
 
+  struct Sharing {
+    bool reuse_port = false;     ///< with others who say so too
+    bool reuse_address = false;  ///< with connections that linger, or were accepted there
+  };
   /// Holds `address`, or one that is free if it has no port, or an empty name.
-  Result<std::unique_ptr<Binding>> bind(SocketType type, const Address& address, bool reuse_port);
+  Result<std::unique_ptr<Binding>> bind(SocketType type, const Address& address, Sharing sharing);
 
   /// How well a binding suits; 0 if not at all.
   using Rank = std::function<int(const Binding&)>;
@@ -113,13 +116,14 @@ class AddressBook {
   static Port port_of(SocketType type, const Address& address) noexcept {
     return {type, address.family(), address.port()};
   }
-  bool taken(SocketType type, const Address& address, bool reuse_port) const;
+  bool taken(SocketType type, const Address& address, Sharing sharing) const;
   std::optional<Address> with_free_port(SocketType type, const Address& address);
   Result<std::unique_ptr<Binding>> bind_name(SocketType type, const Address& address);
   Address free_name();
   void enter(Binding& binding);
   void leave(const Binding& binding) noexcept;
 
+  Host& host_;
   Random& random_;
   std::multimap<Port, Binding*> ports_;  ///< those of one port in the order they were made
   std::map<std::pair<SocketType, AddressFamily>, std::uint16_t> last_free_port_;

@@ -1,11 +1,11 @@
 #include <weir/address.h>
+#include <weir/error.h>
 #include <weir/simulation.h>
 
-#include <condition_variable>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -14,30 +14,39 @@
 #include "backend.h"
 #include "result.h"
 #include "simulated_addresses.h"
-#include "simulated_connections.h"
 #include "simulated_datagrams.h"
-#include "simulated_network.h"
+#include "simulated_local.h"
 #include "simulated_pipes.h"
 #include "simulated_signals.h"
 #include "simulated_streams.h"
+#include "simulated_world.h"
 
-// A kernel and its network, in memory and in virtual time. The pretended kernel begins at
-// simulated_network.h; the channels, which make it the seam's, at simulated_signals.h. This is what
-// joins them: wait() moves time on and lets packets arrive until a channel has something to tell.
+// One host's kernel, in memory and in virtual time. The pretended world begins at simulated_network.h; the
+// channels, which make it the seam's, at simulated_signals.h; simulated_world.h moves time on and lets
+// packets arrive until a channel has something to tell. This is what joins them.
 namespace weir::inline v0::detail {
 namespace simulated {
 namespace {
 
-/// Owns the network, and the events on their way up.
+/// On one host of a world that it keeps alive.
 class SimulatedBackend final : public Backend {
  public:
-  explicit SimulatedBackend(const SimulationOptions& options) : network_(options) {}
+  SimulatedBackend(std::shared_ptr<World> world, Host& host)
+      : world_(std::move(world)), host_(host), member_(host) {
+    world_->join(member_);
+  }
+  SimulatedBackend(const SimulatedBackend&) = delete;
+  SimulatedBackend& operator=(const SimulatedBackend&) = delete;
+  ~SimulatedBackend() override { world_->leave(member_); }
 
-  TimePoint now() const noexcept override { return network_.now(); }
-  void wait(std::optional<TimePoint> deadline) noexcept override;
-  std::size_t dispatch() noexcept override { return signals_.deliver(); }
-  void interrupt_dispatch() noexcept override { signals_.interrupt(); }
-  void wake() noexcept override;
+  void attach(LoopTurns& loop) noexcept override { member_.loop = &loop; }
+  TimePoint now() const noexcept override { return network().now(); }
+  void wait(std::optional<TimePoint> deadline) noexcept override {
+    world_->wait(member_, deadline);
+  }
+  std::size_t dispatch() noexcept override { return member_.signals.deliver(); }
+  void interrupt_dispatch() noexcept override { member_.signals.interrupt(); }
+  void wake() noexcept override { world_->wake(member_); }
   int poll_descriptor() const noexcept override { return -1; }
   bool has_pending_events() const noexcept override;
 
@@ -56,7 +65,7 @@ class SimulatedBackend final : public Backend {
   }
   std::optional<SimulatedPipe> make_simulated_pipe() override { return pipes_.make(); }
   DatagramOpened open_datagram(const DatagramPlan& plan) override {
-    return simulated::open_datagram(network_, signals_, plan);
+    return simulated::open_datagram(host_, member_.signals, plan);
   }
   Result<std::unique_ptr<DatagramChannel>> adopt_datagram(int) override {
     return kernel_error(std::errc::operation_not_supported);
@@ -66,18 +75,13 @@ class SimulatedBackend final : public Backend {
   std::optional<std::vector<Address>> known_addresses(std::string_view host) const override;
 
  private:
-  void advance(std::optional<TimePoint> deadline) noexcept;
-  std::error_code unreachable(const Address& remote);
-  bool take_wake() noexcept;
-  void sleep_until_woken() noexcept;
+  Network& network() const noexcept { return host_.network(); }
+  Result<std::shared_ptr<Socket>> client_socket(const Address& remote, const Binding* binding);
 
-  Network network_;
-  Signals signals_;
-  Pipes pipes_{network_, signals_};
-
-  mutable std::mutex mutex_;  ///< guards what follows
-  std::condition_variable woken_changed_;
-  bool woken_ = false;
+  std::shared_ptr<World> world_;
+  Host& host_;
+  Member member_;
+  Pipes pipes_{host_, member_.signals};
 };
 
 /// There are no descriptors here to watch.
@@ -88,66 +92,24 @@ class Watch final : public DescriptorWatch {
   }
 };
 
-void SimulatedBackend::wait(std::optional<TimePoint> deadline) noexcept {
-  const bool woken = take_wake();
-  network_.advance_to(now());  // what is due arrives without time moving on
-  if (!woken) advance(deadline);
-  signals_.collect();
-}
-
-/// Moves time on until there is something to tell, but not past `deadline`. Packets whose arrival
-/// nobody hears of, since a user reads nothing now, do not end the wait.
-void SimulatedBackend::advance(std::optional<TimePoint> deadline) noexcept {
-  while (signals_.empty()) {
-    const std::optional<TimePoint> next = network_.next_arrival();
-    if (next && (!deadline || *next <= *deadline)) {
-      network_.advance_to(*next);
-    } else if (deadline) {
-      return network_.advance_to(*deadline);
-    } else {
-      return sleep_until_woken();
-    }
-  }
-}
-
-void SimulatedBackend::wake() noexcept {
-  const std::lock_guard lock(mutex_);
-  woken_ = true;
-  woken_changed_.notify_one();
-}
-
-bool SimulatedBackend::take_wake() noexcept {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(woken_, false);
-}
-
-void SimulatedBackend::sleep_until_woken() noexcept {
-  std::unique_lock lock(mutex_);
-  woken_changed_.wait(lock, [this] { return woken_; });
-  woken_ = false;
-}
-
 bool SimulatedBackend::has_pending_events() const noexcept {
-  if (!signals_.empty()) return true;
-  const std::optional<TimePoint> next = network_.next_arrival();
-  if (next && *next <= now()) return true;
-  const std::lock_guard lock(mutex_);
-  return woken_;
+  if (!member_.signals.empty() || member_.woken) return true;
+  const std::optional<TimePoint> next = network().agenda().next();
+  return next && *next <= now();
 }
 
 std::unique_ptr<DescriptorWatch> SimulatedBackend::watch(int, WatchEvents&) {
   return std::make_unique<Watch>();
 }
 
-/// Nothing lingers here after it was closed, so there is no difference that reuse_address could
-/// make.
 Result<std::unique_ptr<ListenChannel>> SimulatedBackend::bind(const Address& address,
                                                               const ListenOptions& options) {
-  Result<std::unique_ptr<Binding>> binding =
-      network_.addresses().bind(SocketType::stream, address, options.reuse_port);
+  Result<std::unique_ptr<Binding>> binding = host_.address_book().bind(
+      SocketType::stream, address,
+      {.reuse_port = options.reuse_port, .reuse_address = options.reuse_address});
   if (!binding) return binding.error();
   return std::unique_ptr<ListenChannel>(
-      std::make_unique<Listener>(signals_, std::move(binding.value())));
+      std::make_unique<Listener>(member_.signals, std::move(binding.value()), options.keep_alive));
 }
 
 ConnectStart SimulatedBackend::connect(const Address& remote, const Address& local,
@@ -161,44 +123,72 @@ ConnectStart SimulatedBackend::connect(const Address& remote, const Address& loc
   if (!local.empty() && local.family() != remote.family()) {
     return failed(ConnectStep::bind, kernel_error(std::errc::address_family_not_supported));
   }
-  const bool internet = is_internet(remote);
   std::unique_ptr<Binding> binding;  // a Unix socket needs none
-  if (internet || !local.empty()) {
-    Result<std::unique_ptr<Binding>> bound = network_.addresses().bind(
-        SocketType::stream, local.empty() ? loopback(remote.family(), 0) : local, false);
+  if (is_internet(remote) || !local.empty()) {
+    const std::optional<Address> own =
+        local.empty() ? host_.address_towards(remote) : std::optional(local);
+    if (!own || !host_.address_towards(remote)) {
+      return failed(ConnectStep::connect, kernel_error(std::errc::network_unreachable));
+    }
+    if (is_loopback(*own) && !host_.has(remote)) {
+      return failed(ConnectStep::connect, kernel_error(std::errc::invalid_argument));
+    }
+    Result<std::unique_ptr<Binding>> bound =
+        host_.address_book().bind(SocketType::stream, *own, {});
+    if (bound && own->port() == 0 && bound.value()->address() == remote) {  // not with itself
+      bound = host_.address_book().bind(SocketType::stream, *own, {});
+    }
     if (!bound && local.empty()) {
       return failed(ConnectStep::connect, kernel_error(std::errc::address_not_available));
     }
     if (!bound) return failed(ConnectStep::bind, bound.error());
     binding = std::move(bound.value());
   }
-  if (const std::error_code error = unreachable(remote)) return failed(ConnectStep::connect, error);
-  const auto connection = std::make_shared<Connection>(
-      network_, internet ? ConnectionKind::internet : ConnectionKind::local,
-      binding != nullptr ? specific(binding->address()) : Address::unix_socket(""),
-      specific(remote));
+  Result<std::shared_ptr<Socket>> socket = client_socket(remote, binding.get());
+  if (!socket) return failed(ConnectStep::connect, socket.error());
   ConnectStart start;
-  start.attempt =
-      std::make_unique<Attempt>(signals_, connection->client.shared(), std::move(binding), events);
+  start.attempt = std::make_unique<Attempt>(member_.signals, std::move(socket.value()),
+                                            std::move(binding), events);
   return start;
 }
 
-/// Why there is no need to ask anybody. That nobody listens is known at once within a machine only.
-std::error_code SimulatedBackend::unreachable(const Address& remote) {
-  if (!is_internet(remote)) return listener_at(network_.addresses(), remote).error();
-  return is_local(remote) ? std::error_code() : kernel_error(std::errc::network_unreachable);
+/// That nobody listens is known at once within a machine only.
+Result<std::shared_ptr<Socket>> SimulatedBackend::client_socket(const Address& remote,
+                                                                const Binding* binding) {
+  if (!is_internet(remote)) {
+    if (const auto error = listener_at(host_.address_book(), remote).error()) return error;
+    return std::make_shared<LocalConnection>(
+               host_, ConnectionKind::local,
+               binding != nullptr ? binding->address() : Address::unix_socket(""), remote)
+        ->client.shared();
+  }
+  if (network().host_at(remote, host_) == nullptr) {
+    return kernel_error(std::errc::network_unreachable);
+  }
+  const Address to = host_.specific(remote, remote);
+  return std::shared_ptr<Socket>(host_.tcp().open(host_.specific(binding->address(), to), to));
 }
 
 std::optional<std::vector<Address>> SimulatedBackend::known_addresses(std::string_view host) const {
-  if (host != "localhost") return std::vector<Address>();
-  return std::vector{loopback(AddressFamily::ipv6, 0), loopback(AddressFamily::ipv4, 0)};
+  if (host == "localhost") {
+    return std::vector{loopback(AddressFamily::ipv6, 0), loopback(AddressFamily::ipv4, 0)};
+  }
+  const Host* const named = network().host_named(host);
+  return named == nullptr ? std::vector<Address>() : named->addresses();
 }
 
 }  // namespace
 }  // namespace simulated
 
-std::unique_ptr<Backend> make_simulated_backend(const SimulationOptions& options) {
-  return std::make_unique<simulated::SimulatedBackend>(options);
+std::unique_ptr<Backend> make_simulated_backend(const SimulationOptions& options,
+                                                const SimulatedHost& host) {
+  if (const auto& world = SimulatedHostAccess::world(host)) {
+    if (!host.is_up()) throw WrongStateError("The simulated host " + host.name() + " is down");
+    return std::make_unique<simulated::SimulatedBackend>(world, SimulatedHostAccess::host(host));
+  }
+  auto alone = std::make_shared<simulated::World>(options);
+  simulated::Host& only = alone->network().add_host("localhost", {});
+  return std::make_unique<simulated::SimulatedBackend>(std::move(alone), only);
 }
 
 }  // namespace weir::inline v0::detail

@@ -1,8 +1,9 @@
 #include "simulated_datagram_socket.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
+
+#include "simulated_hash.h"
 
 namespace weir::inline v0::detail::simulated {
 namespace {
@@ -17,22 +18,69 @@ constexpr std::size_t overhead = 64;
 
 std::size_t cost(const Datagram& datagram) noexcept { return datagram.data.size() + overhead; }
 
-/// Something that happens when it arrives.
-class Delivery final : public Arriving {
+constexpr std::size_t udp_header_size = 28;
+
+/// A datagram on its way.
+class DatagramPacket final : public Packet {
  public:
-  explicit Delivery(std::function<void()> deliver) : deliver_(std::move(deliver)) {}
-  void arrive() noexcept override { deliver_(); }
+  DatagramPacket(Datagram datagram, Address destination)
+      : datagram_(std::move(datagram)), destination_(std::move(destination)) {}
+
+  std::size_t size() const noexcept override { return udp_header_size + datagram_.data.size(); }
+  std::unique_ptr<Packet> duplicate() const override {
+    return std::make_unique<DatagramPacket>(*this);
+  }
+  std::uint64_t hash() const noexcept override {
+    Hash hash;
+    hash.add(std::uint64_t{datagram_.sender.port()} << 16U | destination_.port());
+    hash.add(std::span<const std::byte>(datagram_.data));
+    return hash.value();
+  }
+  void arrive(Host& host) noexcept override {
+    DatagramSocket::arrive(host, datagram_, destination_);
+  }
+  void lost(Host&, Host&) noexcept override {}
 
  private:
-  std::function<void()> deliver_;
+  Datagram datagram_;
+  Address destination_;
 };
+
+/// The word that nobody has a port.
+class Refusal final : public Packet {
+ public:
+  Refusal(Address sender, Address destination)
+      : sender_(std::move(sender)), destination_(std::move(destination)) {}
+
+  std::size_t size() const noexcept override { return 2 * udp_header_size; }
+  std::unique_ptr<Packet> duplicate() const override { return std::make_unique<Refusal>(*this); }
+  std::uint64_t hash() const noexcept override {
+    Hash hash;
+    hash.add(std::uint64_t{sender_.port()} << 16U | destination_.port());
+    return hash.value();
+  }
+  void arrive(Host& host) noexcept override;
+  void lost(Host&, Host&) noexcept override {}
+
+ private:
+  Address sender_;
+  Address destination_;
+};
+
+void Refusal::arrive(Host& host) noexcept {
+  const Binding* found =
+      host.address_book().find(SocketType::datagram, sender_, [&](const Binding& binding) {
+        return binding.reached<DatagramSocket>()->peer_address() == destination_ ? 1 : 0;
+      });
+  if (found != nullptr) found->reached<DatagramSocket>()->refused();
+}
 
 }  // namespace
 
 std::error_code DatagramSocket::bind(const Address& address, bool reuse_port) {
   if (address.family() != family_) return kernel_error(std::errc::address_family_not_supported);
   Result<std::unique_ptr<Binding>> binding =
-      network_.addresses().bind(SocketType::datagram, address, reuse_port);
+      host_.address_book().bind(SocketType::datagram, address, {.reuse_port = reuse_port});
   if (!binding) return binding.error();
   binding_ = std::move(binding.value());
   binding_->lead_to(*this);
@@ -43,14 +91,16 @@ std::error_code DatagramSocket::connect(const Address& peer) {
   if (internet()) {
     if (const std::error_code error = check_destination(peer)) return error;
     if (binding_ == nullptr) {
-      if (const std::error_code error = bind(loopback(family_, 0), false)) return error;
+      const std::optional<Address> own = host_.address_towards(peer);
+      if (!own) return kernel_error(std::errc::network_unreachable);
+      if (const std::error_code error = bind(*own, false)) return error;
     }
   } else {
     Result<std::shared_ptr<DatagramSocket>> receiver = receiver_of(&peer);
     if (!receiver) return receiver.error();
     peer_ = receiver.value();
   }
-  peer_address_ = specific(peer);
+  peer_address_ = host_.specific(peer, peer);
   return {};
 }
 
@@ -65,7 +115,8 @@ void DatagramSocket::close() noexcept {
 /// As in Linux, a wildcard becomes the address that reaches the peer.
 Address DatagramSocket::local_address() const {
   if (binding_ != nullptr) {
-    return peer_address_ ? specific(binding_->address()) : binding_->address();
+    return peer_address_ ? host_.specific(binding_->address(), *peer_address_)
+                         : binding_->address();
   }
   if (!internet()) return Address::unix_socket("");
   return family_ == AddressFamily::ipv4 ? Address::ipv4({}, 0) : Address::ipv6({}, 0);
@@ -93,10 +144,13 @@ std::error_code DatagramSocket::send(ConstBytes data, const Address* destination
 }
 
 /// Empty if it has none. A group is nobody's own address.
-Address DatagramSocket::sender_address() const {
+Address DatagramSocket::sender_address(const Address& destination) const {
   if (binding_ == nullptr) return {};
   const Address& own = binding_->address();
-  return internet() && is_group(own) ? loopback(family_, own.port()) : specific(own);
+  if (!internet()) return own;
+  const Address any = family_ == AddressFamily::ipv4 ? Address::ipv4({}, own.port())
+                                                     : Address::ipv6({}, own.port());
+  return host_.specific(is_group(own) ? any : own, destination);
 }
 
 /// Whoever is connected receives from its peer only.
@@ -104,7 +158,7 @@ Result<std::shared_ptr<DatagramSocket>> DatagramSocket::receiver_of(const Addres
   std::shared_ptr<DatagramSocket> receiver = peer_.lock();
   if (destination != nullptr) {
     Result<const Binding*> found =
-        network_.addresses().find_name(SocketType::datagram, *destination);
+        host_.address_book().find_name(SocketType::datagram, *destination);
     if (!found) return found.error();
     receiver = found.value()->reached<DatagramSocket>()->shared_from_this();
   }
@@ -125,16 +179,14 @@ std::error_code DatagramSocket::send_here(ConstBytes data, const Address* destin
     wait_for(*receiver);
     return kernel_error(std::errc::operation_would_block);
   }
-  Datagram datagram{.data = {data.begin(), data.end()}, .sender = sender_address()};
+  Datagram datagram{.data = {data.begin(), data.end()}, .sender = sender_address({})};
   receiver->occupied_ += cost(datagram);
-  network_.transmit(std::make_shared<Delivery>([receiver, datagram = std::move(datagram)] {
-                      receiver->receive(datagram);
-                    }),
-                    last_arrival_);
+  host_.network().deliver_locally(
+      [receiver, datagram = std::move(datagram)] { receiver->receive(datagram); }, last_arrival_);
   return {};
 }
 
-std::error_code DatagramSocket::check_destination(const Address& destination) const noexcept {
+std::error_code DatagramSocket::check_destination(const Address& destination) const {
   if (destination.family() != family_) {
     return kernel_error(std::errc::address_family_not_supported);
   }
@@ -143,7 +195,12 @@ std::error_code DatagramSocket::check_destination(const Address& destination) co
   if (is_broadcast(destination)) {
     return allow_broadcast_ ? std::error_code() : kernel_error(std::errc::permission_denied);
   }
-  return is_local(destination) ? std::error_code() : kernel_error(std::errc::network_unreachable);
+  if (binding_ != nullptr && is_loopback(binding_->address()) && !host_.has(destination)) {
+    return kernel_error(std::errc::invalid_argument);
+  }
+  const bool known = host_.network().host_at(destination, host_) != nullptr;
+  return known && host_.address_towards(destination) ? std::error_code()
+                                                     : kernel_error(std::errc::network_unreachable);
 }
 
 std::error_code DatagramSocket::send_to_network(ConstBytes data, const Address& destination) {
@@ -151,11 +208,19 @@ std::error_code DatagramSocket::send_to_network(ConstBytes data, const Address& 
   if (binding_ == nullptr) {
     if (const std::error_code error = bind(local_address(), false)) return error;
   }
-  Datagram datagram{.data = {data.begin(), data.end()}, .sender = sender_address()};
-  network_.transmit(
-      std::make_shared<Delivery>([self = shared_from_this(), to = specific(destination),
-                                  datagram = std::move(datagram)] { self->arrive(datagram, to); }),
-      last_arrival_);
+  const Address to = host_.specific(destination, destination);
+  const Datagram datagram{.data = {data.begin(), data.end()}, .sender = sender_address(to)};
+  const auto send_to = [&](Host& host) {
+    host_.network().send(host_, host, std::make_unique<DatagramPacket>(datagram, to),
+                         last_arrival_);
+  };
+  if (is_group(to) || (is_broadcast(to) && !is_loopback(to))) {
+    for (const auto& host : host_.network().hosts()) {
+      if (host.get() != &host_ || !is_group(to) || multicast_loop_) send_to(*host);
+    }
+  } else {
+    send_to(*host_.network().host_at(to, host_));
+  }
   return {};
 }
 
@@ -175,34 +240,37 @@ void DatagramSocket::wake_waiting() noexcept {
 
 // --- Arriving ------------------------------------------------------------------------------------
 
-/// `datagram`, which this socket sent, is at `destination`.
-void DatagramSocket::arrive(const Datagram& datagram, const Address& destination) {
+void DatagramSocket::arrive(Host& host, const Datagram& datagram, const Address& destination) {
   if (is_group(destination) || is_broadcast(destination)) {
-    return arrive_at_all(datagram, destination);
+    return arrive_at_all(host, datagram, destination);
   }
   const Binding* found =
-      network_.addresses().find(SocketType::datagram, destination, [&](const Binding& binding) {
+      host.address_book().find(SocketType::datagram, destination, [&](const Binding& binding) {
         return binding.reached<DatagramSocket>()->suits(datagram.sender);
       });
   if (found != nullptr) return found->reached<DatagramSocket>()->arrive_from_network(datagram);
-  if (peer_address_ != destination) return;
-  network_.transmit(std::make_shared<Delivery>([self = shared_from_this()] {
-                      self->error_ = kernel_error(std::errc::connection_refused);
-                      self->changed();
-                    }),
-                    last_arrival_);
+  Host* const sender = host.network().host_at(datagram.sender, host);
+  if (sender == nullptr) return;
+  TimePoint any{};
+  host.network().send(host, *sender, std::make_unique<Refusal>(datagram.sender, destination), any);
+}
+
+/// Only who is connected is told.
+void DatagramSocket::refused() noexcept {
+  error_ = kernel_error(std::errc::connection_refused);
+  changed();
 }
 
 /// Everybody who asked for what is sent to `destination` gets it: a group's members, or those who
 /// listen on all addresses.
-void DatagramSocket::arrive_at_all(const Datagram& datagram, const Address& destination) {
+void DatagramSocket::arrive_at_all(Host& host, const Datagram& datagram,
+                                   const Address& destination) {
   const bool group = is_group(destination);
-  if (group && !multicast_loop_) return;  // there is no other machine
-  const Address host = destination.with_port(0);
-  network_.addresses().for_each_at_port(
+  const Address group_address = destination.with_port(0);
+  host.address_book().for_each_at_port(
       SocketType::datagram, destination, [&](const Binding& binding) {
         DatagramSocket& socket = *binding.reached<DatagramSocket>();
-        const bool member = !group || std::ranges::count(socket.groups_, host) > 0;
+        const bool member = !group || std::ranges::count(socket.groups_, group_address) > 0;
         const bool matches = is_wildcard(binding.address()) || binding.address() == destination;
         if (member && matches && socket.suits(datagram.sender) > 0) {
           socket.arrive_from_network(datagram);
@@ -251,7 +319,7 @@ std::error_code DatagramSocket::set_membership(const Address& group, const Addre
   if (group.family() != family_ || !is_group(group)) {
     return kernel_error(std::errc::invalid_argument);
   }
-  if (!interface.empty() && !is_local(interface)) return kernel_error(std::errc::no_such_device);
+  if (!interface.empty() && !host_.has(interface)) return kernel_error(std::errc::no_such_device);
   const auto found = std::ranges::find(groups_, group.with_port(0));
   if (member && found != groups_.end()) return kernel_error(std::errc::address_in_use);
   if (!member && found == groups_.end()) return kernel_error(std::errc::address_not_available);

@@ -11,7 +11,7 @@
 
 #include "backend.h"
 #include "simulated_addresses.h"
-#include "simulated_network.h"
+#include "simulated_host.h"
 
 namespace weir::inline v0::detail::simulated {
 
@@ -23,12 +23,13 @@ struct Datagram {
 /// A datagram socket, as the kernel sees it. What one socket sends keeps its order.
 ///
 /// Over the internet whoever has the address when a datagram arrives gets it; what nobody has asked
-/// for, or has room for, is lost, and a connected sender is told of a port that nobody has. Between
+/// for, or has room for, is lost, and a connected sender is told of a port that nobody has. The links may
+/// lose, repeat and reorder. Between
 /// Unix sockets the receiver is found, and its room taken, when the datagram is sent.
 class DatagramSocket : public std::enable_shared_from_this<DatagramSocket> {
  public:
-  DatagramSocket(Network& network, const DatagramPlan& plan)
-      : network_(network), family_(plan.family), allow_broadcast_(plan.allow_broadcast) {}
+  DatagramSocket(Host& host, const DatagramPlan& plan)
+      : host_(host), family_(plan.family), allow_broadcast_(plan.allow_broadcast) {}
 
   std::error_code bind(const Address& address, bool reuse_port);
   std::error_code connect(const Address& peer);
@@ -36,6 +37,7 @@ class DatagramSocket : public std::enable_shared_from_this<DatagramSocket> {
   /// Its user is gone.
   void close() noexcept;
 
+  Host& host() const noexcept { return host_; }
   AddressFamily family() const noexcept { return family_; }
   Address local_address() const;
   const std::optional<Address>& peer_address() const noexcept { return peer_address_; }
@@ -53,30 +55,34 @@ class DatagramSocket : public std::enable_shared_from_this<DatagramSocket> {
   /// The next take() begins with `datagram`.
   void put_back(Datagram datagram);
 
+  /// `datagram`, which was sent to `destination`, is at `host`.
+  static void arrive(Host& host, const Datagram& datagram, const Address& destination);
+  /// Nobody has the peer's port.
+  void refused() noexcept;
+
   std::error_code set_membership(const Address& group, const Address& interface, bool member);
   void set_multicast_loop(bool enabled) noexcept { multicast_loop_ = enabled; }
 
  private:
   bool internet() const noexcept { return family_ != AddressFamily::unix_socket; }
   std::size_t max_size() const noexcept;
-  Address sender_address() const;
+  Address sender_address(const Address& destination) const;
   std::error_code send_here(ConstBytes data, const Address* destination);
   std::error_code send_to_network(ConstBytes data, const Address& destination);
-  std::error_code check_destination(const Address& destination) const noexcept;
+  std::error_code check_destination(const Address& destination) const;
   Result<std::shared_ptr<DatagramSocket>> receiver_of(const Address* destination);
-  void arrive(const Datagram& datagram, const Address& destination);
-  void arrive_at_all(const Datagram& datagram, const Address& destination);
+  static void arrive_at_all(Host& host, const Datagram& datagram, const Address& destination);
   void arrive_from_network(const Datagram& datagram);
   void receive(Datagram datagram);
   int suits(const Address& sender) const noexcept;
-  bool has_room() const noexcept { return occupied_ < network_.buffer_size(); }
+  bool has_room() const noexcept { return occupied_ < host_.network().buffer_size(); }
   void wait_for(DatagramSocket& receiver);
   void wake_waiting() noexcept;
   void changed() noexcept {
     if (user_ != nullptr) user_->socket_changed();
   }
 
-  Network& network_;
+  Host& host_;
   const AddressFamily family_;
   const bool allow_broadcast_;
   SocketUser* user_ = nullptr;

@@ -97,19 +97,19 @@ std::error_code Datagrams::set_multicast_loop(bool enabled) noexcept {
   return {};
 }
 
-/// There is one.
+/// All of a host's are one.
 std::error_code Datagrams::set_multicast_interface(const Address& interface) noexcept {
   if (!internet()) return kernel_error(std::errc::operation_not_supported);
-  const bool known =
-      interface.empty() || (interface.family() == socket_->family() && is_local(interface));
+  const bool known = interface.empty() ||
+                     (interface.family() == socket_->family() && socket_->host().has(interface));
   return known ? std::error_code() : kernel_error(std::errc::address_not_available);
 }
 
-DatagramOpened open_datagram(Network& network, Signals& signals, const DatagramPlan& plan) {
+DatagramOpened open_datagram(Host& host, Signals& signals, const DatagramPlan& plan) {
   if (plan.family == AddressFamily::unspecified) {
     return {nullptr, ConnectStep::socket, kernel_error(std::errc::address_family_not_supported)};
   }
-  auto socket = std::make_shared<DatagramSocket>(network, plan);
+  auto socket = std::make_shared<DatagramSocket>(host, plan);
   if (!plan.local.empty()) {
     if (const std::error_code error = socket->bind(plan.local, plan.reuse_port)) {
       return {nullptr, ConnectStep::bind, error};

@@ -63,6 +63,6 @@ class Datagrams final : public DatagramChannel, private SocketUser {
 };
 
 /// See Backend::open_datagram().
-DatagramOpened open_datagram(Network& network, Signals& signals, const DatagramPlan& plan);
+DatagramOpened open_datagram(Host& host, Signals& signals, const DatagramPlan& plan);
 
 }  // namespace weir::inline v0::detail::simulated

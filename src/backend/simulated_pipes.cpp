@@ -7,7 +7,7 @@
 namespace weir::inline v0::detail::simulated {
 
 SimulatedPipe Pipes::make() {
-  const auto connection = std::make_shared<Connection>(network_);
+  const auto connection = std::make_shared<LocalConnection>(host_);
   const SimulatedPipe pipe{.read_end = next_number_++, .write_end = next_number_++};
   ends_.emplace(pipe.read_end, End{connection->server.shared(), PipeEnd::read});
   ends_.emplace(pipe.write_end, End{connection->client.shared(), PipeEnd::write});

@@ -7,7 +7,7 @@
 
 #include "backend.h"
 #include "result.h"
-#include "simulated_connections.h"
+#include "simulated_local.h"
 #include "simulated_signals.h"
 
 namespace weir::inline v0::detail::simulated {
@@ -15,7 +15,7 @@ namespace weir::inline v0::detail::simulated {
 /// The pipes of the simulation: a table of the numbers of their ends. A number is never given twice.
 class Pipes {
  public:
-  Pipes(Network& network, Signals& signals) noexcept : network_(network), signals_(signals) {}
+  Pipes(Host& host, Signals& signals) noexcept : host_(host), signals_(signals) {}
 
   SimulatedPipe make();
   /// See Backend::adopt_pipe().
@@ -29,7 +29,7 @@ class Pipes {
     PipeEnd end;
   };
 
-  Network& network_;
+  Host& host_;
   Signals& signals_;
   std::map<int, End> ends_;    ///< those that are open
   int next_number_ = 1 << 30;  ///< far above what a kernel gives

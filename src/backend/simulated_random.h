@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 namespace weir::inline v0::detail::simulated {
@@ -14,6 +15,18 @@ class Random {
   std::uint64_t between(std::uint64_t low, std::uint64_t high) noexcept {
     const std::uint64_t count = high - low + 1;
     return count == 0 ? next() : low + next() % count;
+  }
+  /// Neither is negative.
+  std::chrono::nanoseconds between(std::chrono::nanoseconds low,
+                                   std::chrono::nanoseconds high) noexcept {
+    return std::chrono::nanoseconds(static_cast<std::chrono::nanoseconds::rep>(between(
+        static_cast<std::uint64_t>(low.count()), static_cast<std::uint64_t>(high.count()))));
+  }
+  /// True with that probability. Draws nothing for what always, or never, happens.
+  bool happens(double probability) noexcept {
+    if (!(probability > 0)) return false;
+    if (probability >= 1) return true;
+    return static_cast<double>(next() >> 11U) * 0x1p-53 < probability;
   }
 
  private:

@@ -144,7 +144,7 @@ void Listener::socket_changed() noexcept {
 
 bool Listener::deliver() noexcept {
   std::shared_ptr<Socket> socket = queue_.take();
-  const Address peer = socket->peer().local_address();
+  const Address peer = socket->peer_address();
   if (--batch_left_ > 0 && !queue_.empty()) signals_.repeat(signal_);
   socket_changed();
   events_->on_accepted(std::make_unique<Stream>(signals_, std::move(socket)), peer);

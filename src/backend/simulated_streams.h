@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "backend.h"
-#include "simulated_connections.h"
 #include "simulated_signals.h"
+#include "simulated_sockets.h"
 
 // The channels of streams: connected ones, listening ones, and attempts to connect.
 namespace weir::inline v0::detail::simulated {
@@ -69,7 +69,7 @@ class Stream final : public StreamChannel, private SocketUser {
   bool deliver_send() noexcept;
   bool deliver_closed() noexcept;
   bool receive() noexcept;
-  bool broken() const noexcept { return socket_->phase() == Socket::Phase::broken; }
+  bool broken() const noexcept { return bool(socket_->error()); }
   bool fail(std::error_code error) noexcept;
 
   Signals& signals_;
@@ -89,8 +89,10 @@ class Stream final : public StreamChannel, private SocketUser {
 /// A held address, and the queue of those who come to it.
 class Listener final : public ListenChannel, private SocketUser {
  public:
-  Listener(Signals& signals, std::unique_ptr<Binding> binding) noexcept
-      : signals_(signals), binding_(std::move(binding)) {}
+  Listener(Signals& signals, std::unique_ptr<Binding> binding, bool keep_alive) noexcept
+      : signals_(signals), binding_(std::move(binding)) {
+    queue_.set_keep_alive(keep_alive);
+  }
 
   std::error_code start_accepting(ListenEvents& events, int backlog) noexcept override;
   void stop_accepting() noexcept override;

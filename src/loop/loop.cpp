@@ -21,9 +21,18 @@ constexpr std::chrono::nanoseconds wait_for_ever = std::chrono::nanoseconds::max
 
 thread_local Loop* running_on_this_thread = nullptr;
 
+BackendKind kind_of(const LoopOptions& options) {
+  if (options.host && options.backend == BackendKind::automatic) return BackendKind::simulated;
+  if (options.host && options.backend != BackendKind::simulated) {
+    throw std::invalid_argument("a loop on a simulated host needs the simulated backend, not " +
+                                std::string(to_string(options.backend)));
+  }
+  return options.backend == BackendKind::automatic ? BackendKind::epoll : options.backend;
+}
+
 std::unique_ptr<Backend> make_backend(const LoopOptions& options) {
-  switch (options.backend) {
-    case BackendKind::simulated: return make_simulated_backend(options.simulation);
+  switch (kind_of(options)) {
+    case BackendKind::simulated: return make_simulated_backend(options.simulation, options.host);
     case BackendKind::automatic:
     case BackendKind::epoll: break;
   }
@@ -70,11 +79,10 @@ TimePoint saturated_sum(TimePoint start, std::chrono::nanoseconds delay) noexcep
 
 }  // namespace
 
-/// Marks the loop as running on this thread, for as long as a run call lasts.
+/// Marks the loop as running on this thread, for as long as a run call, or a turn, lasts.
 class Loop::RunScope {
  public:
   explicit RunScope(Loop& loop) : loop_(loop) {
-    loop.check_can_run();
     loop.running_ = true;
     loop.thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     running_on_this_thread = &loop;
@@ -84,7 +92,7 @@ class Loop::RunScope {
   ~RunScope() {
     // From here on a host may sleep on poll_descriptor().
     if (!loop_.post_box_->may_sleep()) loop_.backend_->wake();
-    running_on_this_thread = nullptr;
+    running_on_this_thread = before_;
     loop_.thread_.store(std::thread::id(), std::memory_order_relaxed);
     loop_.stopping_ = false;
     loop_.running_ = false;
@@ -92,6 +100,7 @@ class Loop::RunScope {
 
  private:
   Loop& loop_;
+  Loop* const before_ = running_on_this_thread;
 };
 
 Loop::Loop(EventLoop& facade, const LoopOptions& options)
@@ -104,8 +113,9 @@ Loop::Loop(EventLoop& facade, const LoopOptions& options)
       signals_(*this),
       default_executor_(*this),
       facade_ref_(slots_.acquire(&facade)),
-      kind_(options.backend == BackendKind::simulated ? BackendKind::simulated
-                                                      : BackendKind::epoll) {}
+      kind_(kind_of(options)) {
+  backend_->attach(*this);
+}
 
 Loop::~Loop() {
   if (!closed_ && debug_) log_record(LogLevel::warning, "unclosed event loop");
@@ -122,13 +132,19 @@ void Loop::require_open() const {
 void Loop::check_can_run() const {
   require_open();
   if (running_) throw WrongStateError("This event loop is already running");
+  check_none_runs_here();
+}
+
+void Loop::check_none_runs_here() {
   if (running_on_this_thread != nullptr) {
     throw WrongStateError("Cannot run the event loop while another loop is running");
   }
 }
 
 void Loop::run_forever() {
+  check_can_run();
   const RunScope scope(*this);
+  has_no_turns_ = false;
   do {
     run_iteration(wait_for_ever);
   } while (!stopping_);
@@ -157,7 +173,9 @@ void Loop::run_until_done(const std::shared_ptr<FutureState>& future) {
 }
 
 std::size_t Loop::run_once(std::chrono::nanoseconds max_wait) {
+  check_can_run();
   const RunScope scope(*this);
+  has_no_turns_ = false;
   return run_iteration(max_wait);
 }
 
@@ -188,6 +206,28 @@ std::size_t Loop::run_iteration(std::chrono::nanoseconds max_wait) {
   done += run_due();
   if (fatal_ != nullptr) std::rethrow_exception(std::exchange(fatal_, nullptr));
   return done;
+}
+
+std::optional<TimePoint> Loop::next_turn() noexcept {
+  if (has_no_turns_) return std::nullopt;
+  return next_deadline();
+}
+
+std::exception_ptr Loop::run_turn() noexcept {
+  const RunScope scope(*this);
+  try {
+    run_iteration({});
+  } catch (...) {
+    return std::current_exception();
+  }
+  has_no_turns_ = stopping_;
+  return nullptr;
+}
+
+void Loop::end_with(std::exception_ptr failure) noexcept {
+  if (!running_) return close();
+  if (fatal_ == nullptr) fatal_ = std::move(failure);
+  backend_->interrupt_dispatch();
 }
 
 std::size_t Loop::run_ready(std::size_t count) noexcept {

@@ -41,7 +41,7 @@ class Owned : public ListNode<OwnedTag> {
 };
 
 /// The inside of an EventLoop: what the layers above build on.
-class Loop {
+class Loop final : private LoopTurns {
  public:
   Loop(EventLoop& facade, const LoopOptions& options);
   Loop(const Loop&) = delete;
@@ -64,6 +64,8 @@ class Loop {
   void close();
   bool is_running() const noexcept { return running_; }
   bool is_closed() const noexcept { return closed_; }
+  /// Throws WrongStateError if any loop is running on this thread.
+  static void check_none_runs_here();
   /// Throws WrongStateError if it is closed. [L7]
   void require_open() const;
   std::optional<TimePoint> next_deadline() noexcept;
@@ -173,6 +175,11 @@ class Loop {
     Loop& loop_;
   };
 
+  // --- Turns, while another loop of the same world waits
+  std::optional<TimePoint> next_turn() noexcept override;
+  std::exception_ptr run_turn() noexcept override;
+  void end_with(std::exception_ptr failure) noexcept override;
+
   void check_schedulable(const Callback& callback) const;
   void check_can_run() const;
   std::size_t run_iteration(std::chrono::nanoseconds max_wait);
@@ -208,6 +215,7 @@ class Loop {
   bool running_ = false;
   bool closed_ = false;
   bool stopping_ = false;
+  bool has_no_turns_ = false;  ///< it was stopped in one of them
   bool debug_ = false;
 };
 

@@ -21,7 +21,7 @@ class Addresses : public EndpointTest {
 
   /// A loop on a network in which each packet takes from `min_delay` to `max_delay`.
   void open(nanoseconds min_delay, nanoseconds max_delay, std::uint64_t seed = 1) {
-    open({.seed = seed, .min_delay = min_delay, .max_delay = max_delay});
+    open({.seed = seed, .link = {.min_delay = min_delay, .max_delay = max_delay}});
   }
 
   /// What connecting to localhost:`port` ends as, and after which time.
@@ -187,7 +187,7 @@ TEST_F(Racing, IsCancelledWithAllItsAttempts) {
 TEST(RacingAnywhere, IsWonByExactlyOne) {
   const auto race = [](std::uint64_t seed) {
     EventLoop loop({.backend = BackendKind::simulated,
-                    .simulation = {.seed = seed, .min_delay = 0ns, .max_delay = 1s}});
+                    .simulation = {.seed = seed, .link = {.min_delay = 0ns, .max_delay = 1s}}});
     std::deque<Recorder> accepted;
     const Server server = run_until_done(
         loop, create_server(

@@ -27,5 +27,16 @@ class Signals(ProgramTest):
             self.assertEqual((code, out.decode()), (0, f"got signal {number.name}: exit\n"))
 
 
+class SimulatedNetwork(ProgramTest):
+    def test_is_the_same_for_the_same_seed(self):
+        first, again, other = (self.start(example("simulated_network"), seed).finish()
+                               for seed in ("1", "1", "2"))
+        for code, out, _ in (first, again, other):
+            self.assertEqual(code, 0)
+            self.assertRegex(out, rb"^seed [0-9]: 2 connections, [0-9]+ bytes echoed, trace ")
+        self.assertEqual(first, again)
+        self.assertNotEqual(first[1][7:], other[1][7:])
+
+
 if __name__ == "__main__":
     unittest.main()

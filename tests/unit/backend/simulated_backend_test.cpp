@@ -208,8 +208,13 @@ TEST_F(SimulatedBackendTest, ConnectsFromTheLocalAddressAndHoldsItUntilClosed) {
 
   User client("client", trace, std::move(connecting.channel));
   client.channel->close();
-  EXPECT_NE(connect(v4(80), again, v4(5000)), nullptr);
+  EXPECT_EQ(backend->connect(v4(80), v4(5000), again).error, std::errc::address_in_use);
+  backend->wait(backend->now() + seconds(61));  // it lingers, as it ended first
+  EXPECT_EQ(backend->connect(v4(80), v4(5000), again).error, std::errc::address_in_use);
+  accepting.channels.clear();
   settle();
+  backend->wait(backend->now() + seconds(61));
+  EXPECT_NE(connect(v4(80), again, v4(5000)), nullptr);
 }
 
 TEST_F(SimulatedBackendTest, ConnectsWaitForRoomInTheAcceptQueue) {
@@ -223,16 +228,16 @@ TEST_F(SimulatedBackendTest, ConnectsWaitForRoomInTheAcceptQueue) {
   const auto connected = [&] {
     return std::ranges::count_if(connecting, [](const auto& events) { return !!events.channel; });
   };
-  EXPECT_EQ(connected(), 2);
+  // As with Linux some believe that they are connected before there is room for them.
+  EXPECT_GE(connected(), 2);
   EXPECT_TRUE(accepting.channels.empty());
 
   EXPECT_FALSE(listener->start_accepting(accepting, 1));
   EXPECT_EQ(backend->dispatch(), 0U);  // rule 1
   backend->wait(backend->now());
   EXPECT_EQ(backend->dispatch(), 2U);
-  settle();
+  run_until([&] { return accepting.channels.size() == 5; });  // asked again after seconds
   EXPECT_EQ(connected(), 5);
-  EXPECT_EQ(accepting.channels.size(), 5U);
 }
 
 TEST_F(SimulatedBackendTest, ConnectionsThatWaitForAListenerBreakWithIt) {
@@ -253,6 +258,7 @@ TEST_F(SimulatedBackendTest, ConnectionsThatWaitForAListenerBreakWithIt) {
   client.channel->start_receiving();
   settle();
   EXPECT_EQ(events(), Trace({"client: failed reset"}));
+  run_until([&] { return waiting.done(); });
   EXPECT_EQ(waiting.error, std::errc::connection_refused);
 }
 

@@ -266,20 +266,23 @@ TEST_F(SimulatedBackendTest, ClosingWithUnreadBytesResetsThePeer) {
                              "right: failed reset"}));
 }
 
-TEST_F(SimulatedBackendTest, ClosingWhileBytesArriveResetsThePeer) {
+TEST_F(SimulatedBackendTest, ClosingWhileBytesArriveEndsThePeerAndThenBreaksIt) {
   make_pair();
   left->channel->start_receiving();
   right->channel->start_receiving();
   right->send("on the way");
   left->channel->close();
   settle();
-  EXPECT_EQ(events(), Trace({"left: closed", "right: failed reset"}));
+  EXPECT_EQ(events(), Trace({"left: closed", "right: eof"}));
+  right->send("x");
+  EXPECT_EQ(events(), Trace({"right: send: broken pipe"}));
 }
 
 // S13: while paused with nothing to write, a reset is not told until resume.
 TEST_F(SimulatedBackendTest, AResetIsNotToldWhilePaused) {
   make_pair();
   right->send("unread");
+  settle();
   left->channel->close();
   settle();
   EXPECT_EQ(events(), Trace({"left: closed"}));
