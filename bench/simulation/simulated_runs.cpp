@@ -63,7 +63,7 @@ class LineClient {
   }
   void ask(const std::string& line, LineServer::Reply reply) {
     waiting_.emplace_back(line, std::move(reply));
-    if (transport_) transport_.write(line + '\n');
+    if (!transport_.is_closing()) transport_.write(line + '\n');
   }
 
  private:
