@@ -55,7 +55,8 @@ struct LineServer : weir::Protocol {
   std::string unfinished;
 };
 
-/// Sends a request, and connects anew when the connection is lost: then all that wait are sent again.
+/// Sends a request, and connects anew when the connection is lost: then all that wait are sent again. A peer
+/// that crashed once it had the request will never answer, nor say so: the connection is given up in time.
 class LineClient {
  public:
   LineClient(weir::EventLoop& loop, std::string host) : loop_(loop), host_(std::move(host)) {
@@ -63,6 +64,7 @@ class LineClient {
   }
   void ask(const std::string& line, LineServer::Reply reply) {
     waiting_.emplace_back(line, std::move(reply));
+    if (!watching_) watch();
     if (!transport_.is_closing()) transport_.write(line + '\n');
   }
 
@@ -97,13 +99,24 @@ class LineClient {
     if (waiting_.empty()) return;  // to one that was sent twice
     const auto reply = std::move(waiting_.front().second);
     waiting_.pop_front();
+    ++answered_;
     reply(line);
+  }
+  void watch() {
+    watching_ = !waiting_.empty();
+    if (!watching_) return;
+    loop_.call_later(5s, [this, before = answered_] {
+      if (answered_ == before) transport_.abort();
+      watch();
+    });
   }
 
   weir::EventLoop& loop_;
   std::string host_;
   weir::Transport transport_;
   std::deque<std::pair<std::string, LineServer::Reply>> waiting_;
+  std::uint64_t answered_ = 0;
+  bool watching_ = false;
 };
 
 weir::SimulatedNetwork::Program serving(LineServer::Answer answer) {
