@@ -39,7 +39,7 @@ class DatagramBuffer {
   /// A sender as the kernel wrote it.
   struct RawAddress {
     socklen_t length = 0;
-    sockaddr_storage storage;
+    sockaddr_storage storage{};
   };
   struct alignas(cmsghdr) Control {
     std::byte bytes[CMSG_SPACE(sizeof(int))];

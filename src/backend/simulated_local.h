@@ -67,9 +67,9 @@ class LocalStreamSocket final : public Socket {
   };
 
   struct Packet {
-    PacketKind kind;
-    std::size_t size =
-        0;  ///< of data; its bytes are already in the ring of the socket it travels to
+    PacketKind kind{};
+    /// Of data; its bytes are already in the ring of the socket it travels to.
+    std::size_t size = 0;
   };
 
   LocalStreamSocket& peer() const noexcept;

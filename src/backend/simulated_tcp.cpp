@@ -135,7 +135,7 @@ void TcpTable::accept(const Segment& request) noexcept {
   if (!queue.value()->has_room()) return drop(request);
   const auto socket = std::make_shared<TcpSocket>(host_, request.to, request.from);
   add(socket);
-  socket->answer(request, *queue.value());
+  socket->answer_request(request, *queue.value());
 }
 
 void TcpTable::drop(const Segment& segment) noexcept {
@@ -248,7 +248,7 @@ void TcpSocket::abort() noexcept {
   end();
 }
 
-void TcpSocket::answer(const Segment& request, AcceptQueue& queue) {
+void TcpSocket::answer_request(const Segment& request, AcceptQueue& queue) {
   keep_alive_ = queue.keep_alive();
   state_ = State::answered;
   expected_ = request.sequence + 1;

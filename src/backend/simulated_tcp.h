@@ -123,7 +123,7 @@ class TcpSocket final : public Socket, public std::enable_shared_from_this<TcpSo
 
   bool is_lingering() const noexcept { return lingering_; }
   /// Answers `request`; `queue` is told how that goes on.
-  void answer(const Segment& request, AcceptQueue& queue);
+  void answer_request(const Segment& request, AcceptQueue& queue);
   void receive(const Segment& segment) noexcept;
   /// A packet to or from it was lost.
   void packet_lost() noexcept;

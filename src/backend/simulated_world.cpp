@@ -25,7 +25,8 @@ std::optional<TimePoint> World::turn_of(const Member* member) const noexcept {
 bool World::give_turns() noexcept {
   bool used = false;
   giving_turns_ = true;
-  for (std::size_t index = 0; index < members_.size(); ++index) {  // more may come
+  // More may come meanwhile. NOLINTNEXTLINE(modernize-loop-convert)
+  for (std::size_t index = 0; index < members_.size(); ++index) {
     Member* const member = members_[index];
     const std::optional<TimePoint> due = turn_of(member);
     if (!due || *due > network_.now()) continue;
@@ -152,7 +153,7 @@ void World::restart(Host& host) {
   if (host.is_up()) return;
   for (const Member* member : members_) {
     // One whose turn it is ends with that.
-    if (member != nullptr && &member->host == &host && !(giving_turns_ && member != waiting_)) {
+    if (member != nullptr && &member->host == &host && (!giving_turns_ || member == waiting_)) {
       throw WrongStateError("A loop from before the crash of the simulated host " + host.name() +
                             " is still open");
     }

@@ -65,7 +65,7 @@ AggregateError::~AggregateError() = default;
 CloseReason::CloseReason(std::error_code code) noexcept
     : category_(code ? &code.category() : nullptr), value_(code.value()) {}
 CloseReason::CloseReason(std::exception_ptr exception) : CloseReason(code_of(exception)) {
-  exception_ = std::move(exception);
+  exception_.swap(exception);
 }
 
 std::exception_ptr CloseReason::exception() const {

@@ -28,11 +28,11 @@ class ServerOpening final : public Opening {
                               const ServerOptions& options, AtClose at_close,
                               UniqueFunction<void(ServerOpening&)> start);
 
-  ServerOpening(Loop& loop, ProtocolFactory make_protocol, const ServerOptions& options,
-                AtClose at_close, Future<Server> future)
+  ServerOpening(Loop& loop, ProtocolFactory make_protocol, ServerOptions options, AtClose at_close,
+                Future<Server> future)
       : Opening(loop),
         make_protocol_(std::move(make_protocol)),
-        options_(options),
+        options_(std::move(options)),
         at_close_(at_close),
         future_(std::move(future)) {}
 

@@ -44,13 +44,14 @@ bool is_name(std::string_view name) noexcept {
 ServerNames::ServerNames(const std::vector<std::pair<std::string, TlsContext>>& names) {
   for (const auto& [given, context] : names) {
     const auto refuse = [&name = given](const std::string& why) {
-      throw std::invalid_argument("TlsOptions::server_names: \"" + name + "\" " + why);
+      throw std::invalid_argument(std::string("TlsOptions::server_names: \"").append(name) + "\" " +
+                                  why);
     };
     std::string name = lower(given);
     const std::string_view without_wildcard =
         std::string_view(name).substr(name.starts_with("*.") ? 2 : 0);
     if (!is_name(without_wildcard)) {
-      refuse("is neither a name as \"www.example.org\" nor one as \"*.example.org\"");
+      refuse(R"(is neither a name as "www.example.org" nor one as "*.example.org")");
     }
     const TlsContextCore& core = TlsContextCore::of(context);
     if (!core.is_server()) refuse("has the context of a client");
@@ -70,13 +71,14 @@ const TlsContext* ServerNames::find(std::string_view name) const {
   return found != names_.end() ? &found->second : nullptr;
 }
 
-std::optional<std::string_view> name_in_extension(std::span<const unsigned char> body) noexcept {
+std::optional<std::string_view> name_in_extension(
+    std::span<const unsigned char> extension) noexcept {
   // A list with its length: of entries of a type, 0 being a name, and a text with its length.
   constexpr std::size_t before_name = 5;
-  if (body.size() < before_name || body[2] != 0) return std::nullopt;
-  const std::size_t size = std::size_t{body[3]} * 256 + body[4];
-  if (size != body.size() - before_name) return std::nullopt;
-  return std::string_view(reinterpret_cast<const char*>(body.data()) + before_name, size);
+  if (extension.size() < before_name || extension[2] != 0) return std::nullopt;
+  const std::size_t size = std::size_t{extension[3]} * 256 + extension[4];
+  if (size != extension.size() - before_name) return std::nullopt;
+  return std::string_view(reinterpret_cast<const char*>(extension.data()) + before_name, size);
 }
 
 }  // namespace weir::inline v0::detail

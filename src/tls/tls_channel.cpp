@@ -270,7 +270,7 @@ std::size_t TlsChannel::encrypt(std::span<const ConstBytes> pieces, std::size_t 
     send();
     return taken;
   }
-  std::array<std::byte, record_size> record;
+  std::array<std::byte, record_size> record;  // NOLINT(*-member-init): filled below
   std::size_t filled = 0;
   for (ConstBytes piece : pieces) {
     const std::size_t skip = std::min(skipped, piece.size());

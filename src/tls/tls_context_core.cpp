@@ -212,7 +212,7 @@ void TlsContextCore::set_up_resumption() {
     // same key. That key goes with the context, so its address does for a name.
     const TlsContextCore* const self = this;
     check(SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(&self),
-                                         sizeof(self)) == 1,
+                                         sizeof(self)) == 1,  // NOLINT(bugprone-sizeof-expression)
           "TlsOptions::resume_sessions");
   }
 }

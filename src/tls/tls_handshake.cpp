@@ -41,7 +41,7 @@ TlsHandshake::TlsHandshake(Loop& loop, const TlsPlan& plan, AnyProtocol protocol
 std::shared_ptr<TlsHandshake> TlsHandshake::take_over(Loop& loop, const TlsPlan& plan,
                                                       StreamTransport& below, AnyProtocol protocol,
                                                       TransportReady ready) {
-  const std::shared_ptr<TlsHandshake> self(
+  std::shared_ptr<TlsHandshake> self(
       new TlsHandshake(loop, plan, std::move(protocol), std::move(ready), below.tls_nesting()));
   self->takes_over_ = self->locked_ = true;
   self->protocol_paused_ = below.is_writing_paused();

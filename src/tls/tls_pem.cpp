@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstring>
 #include <limits>
 #include <new>
 #include <optional>
@@ -149,7 +148,7 @@ int give_password(char* buffer, int size, int, void* password) noexcept {
   given.asked = true;
   const std::string& text = given.text;
   if (text.empty() || size < 0 || text.size() > static_cast<std::size_t>(size)) return -1;
-  std::memcpy(buffer, text.data(), text.size());
+  text.copy(buffer, text.size());
   return static_cast<int>(text.size());
 }
 

@@ -73,7 +73,9 @@ std::size_t DatagramQueue::peek(std::span<OutgoingDatagram> datagrams) const noe
 void DatagramQueue::consume(std::size_t count) noexcept {
   assert(count <= count_);
   for (; count > 0; --count) {
-    Entry* done = std::exchange(first_, first_->next);
+    Entry* const done = first_;
+    assert(done != nullptr);
+    first_ = done->next;
     if (first_ == nullptr) last_ = nullptr;
     --count_;
     size_ -= size_of(done->data.size());

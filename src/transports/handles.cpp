@@ -139,7 +139,7 @@ ExtraInfo Transport::get_extra_info(std::string_view name, ExtraInfo fallback) c
 }
 
 void Transport::set_protocol(AnyProtocol protocol) const {
-  if (auto* transport = live(*this)) transport->set_protocol(std::move(protocol));
+  if (auto* transport = live(*this)) transport->set_protocol(protocol);
 }
 
 std::shared_ptr<BaseProtocol> Transport::get_protocol() const {

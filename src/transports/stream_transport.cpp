@@ -187,7 +187,7 @@ void StreamTransport::require_fit(const AnyProtocol& protocol, StreamRole role) 
   }
 }
 
-void StreamTransport::set_protocol(AnyProtocol protocol) {
+void StreamTransport::set_protocol(const AnyProtocol& protocol) {
   if (!protocol) {
     throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
   }

@@ -110,7 +110,7 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   EffectiveReadBufferLimits read_buffer_limits() const { return tls().read_buffer_limits(); }
   std::size_t read_buffer_size() const { return tls().read_buffer_size(); }
   ExtraInfo extra_info(std::string_view name) const;
-  void set_protocol(AnyProtocol protocol);
+  void set_protocol(const AnyProtocol& protocol);
   std::shared_ptr<BaseProtocol> protocol() const {
     return std::static_pointer_cast<BaseProtocol>(lifecycle_.protocol());
   }
