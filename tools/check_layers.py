@@ -11,7 +11,7 @@ says the finer things a list of include directories cannot say:
 - operating-system headers stay in base and backend, and in the files of OS_IN_LOOP;
 - OpenSSL is seen by tls alone, liburing by the io_uring backend alone;
 - no code above the backend says the name of one, except where it is chosen; no behaviour test does;
-- adapters (streams), examples and the tool use the public headers only.
+- adapters (observers, streams), examples and the tool use the public headers only.
 """
 
 import pathlib
@@ -29,6 +29,7 @@ LAYERS = {
     "transports": ("base", "backend", "loop"),
     "tls": ("base", "backend", "loop", "transports"),
     "endpoints": ("base", "backend", "loop", "transports", "tls"),
+    "observers": (),
     "streams": (),
 }
 # The files of the loop that choose a backend, and so may name one.

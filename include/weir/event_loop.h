@@ -14,13 +14,16 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace weir::inline v0 {
 
 struct ExceptionContext;
+class Observer;
 class ThreadPoolExecutor;
 
 /// Which kernel, or pretended one, is under a loop. `automatic` takes the best this machine has.
@@ -35,6 +38,11 @@ struct LoopOptions {
   SimulationOptions simulation{};
   /// Puts the loop on a host of a SimulatedNetwork, and makes it a simulated one.
   SimulatedHost host{};
+  /// For those who watch: of the loop in traces. A loop on a simulated host has the host's by default.
+  std::string name{};
+  /// Who sees what passes between the loop's transports and their protocols: see weir/observer.h. If the
+  /// environment has a WEIR_CHECK that is not empty, a ContractChecker is added.
+  std::vector<std::shared_ptr<Observer>> observers{};
 };
 
 /// What surrounds a callback: entered before it runs and left after it, with the context that was
@@ -274,6 +282,8 @@ class WEIR_API EventLoop {
   std::chrono::nanoseconds get_slow_callback_duration() const noexcept;
 
   BackendKind backend() const noexcept;
+  /// As LoopOptions::name said.
+  const std::string& name() const noexcept;
 
  private:
   friend class detail::Loop;

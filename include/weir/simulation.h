@@ -14,6 +14,7 @@
 namespace weir::inline v0 {
 
 class EventLoop;
+class Observer;
 class SimulatedNetwork;
 
 namespace detail {
@@ -110,7 +111,9 @@ class WEIR_API SimulatedNetwork {
   /// Begins the program of a host, in a callback of its loop: makes servers and connections, and returns.
   using Program = std::function<void(EventLoop&)>;
 
-  explicit SimulatedNetwork(const SimulationOptions& options = {});
+  /// `observers` see the transports of all loops on its hosts, and the faults.
+  explicit SimulatedNetwork(const SimulationOptions& options = {},
+                            std::vector<std::shared_ptr<Observer>> observers = {});
   SimulatedNetwork(const SimulatedNetwork&) = delete;
   SimulatedNetwork& operator=(const SimulatedNetwork&) = delete;
   /// Closes the loops of programs; loops of others may go on.
@@ -177,6 +180,8 @@ class WEIR_API SimulatedNetwork {
  private:
   SimulatedHost host_of(detail::simulated::Host& host) const noexcept;
   detail::simulated::Host& own(const SimulatedHost& host) const;
+  void cut(const SimulatedHost& from, const SimulatedHost& to);
+  void tell(const std::string& what) const;
 
   std::uint64_t seed_;
   std::shared_ptr<detail::simulated::World> world_;

@@ -6,6 +6,7 @@
 #include <weir/buffer.h>
 #include <weir/callback.h>
 #include <weir/connect.h>
+#include <weir/contract_checker.h>
 #include <weir/datagram.h>
 #include <weir/descriptor.h>
 #include <weir/error.h>
@@ -14,6 +15,7 @@
 #include <weir/executor.h>
 #include <weir/future.h>
 #include <weir/log.h>
+#include <weir/observer.h>
 #include <weir/pipes.h>
 #include <weir/protocol.h>
 #include <weir/resolve.h>

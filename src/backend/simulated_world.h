@@ -38,9 +38,13 @@ struct Member {
 /// one each; time moves on when all wait.
 class World {
  public:
-  explicit World(const SimulationOptions& options) : network_(options) {}
+  explicit World(const SimulationOptions& options,
+                 std::vector<std::shared_ptr<Observer>> observers = {})
+      : network_(options), observers_(std::move(observers)) {}
 
   Network& network() noexcept { return network_; }
+  /// Of the loops of all its members.
+  const std::vector<std::shared_ptr<Observer>>& observers() const noexcept { return observers_; }
 
   void join(Member& member) { members_.push_back(&member); }
   void leave(Member& member) noexcept;
@@ -73,6 +77,7 @@ class World {
   bool is_anybody_woken() const noexcept;
 
   Network network_;
+  std::vector<std::shared_ptr<Observer>> observers_;
   std::vector<Member*> members_;  ///< null: left while somebody looked at the list
   Member* waiting_ = nullptr;     ///< whose wait drives the others; null if run() does
   bool giving_turns_ = false;

@@ -51,7 +51,7 @@ class TransportFileSending final : public FileSending, private WriteLock {
     return descriptor() >= 0 && loop().backend().user_sockets() != nullptr;
   }
   void begin_native() override {
-    draining_ = transport().write_buffer_size() > 0;
+    draining_ = transport().get_write_buffer_size() > 0;
     if (!draining_ && open_socket(descriptor())) send_natively();
   }
   const char* activity() const noexcept override { return "sendfile"; }

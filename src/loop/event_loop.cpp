@@ -147,5 +147,6 @@ std::chrono::nanoseconds EventLoop::get_slow_callback_duration() const noexcept 
   return loop_->slow_callback_duration();
 }
 BackendKind EventLoop::backend() const noexcept { return loop_->kind(); }
+const std::string& EventLoop::name() const noexcept { return loop_->name(); }
 
 }  // namespace weir::inline v0

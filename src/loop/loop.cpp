@@ -1,5 +1,7 @@
 #include "loop.h"
 
+#include <weir/contract_checker.h>
+
 #include <cxxabi.h>
 
 #include <algorithm>
@@ -112,8 +114,19 @@ Loop::Loop(EventLoop& facade, const LoopOptions& options)
       watchers_(*this),
       signals_(*this),
       default_executor_(*this),
+      observers_(options.observers),
+      name_(options.name),
       facade_ref_(slots_.acquire(&facade)),
       kind_(kind_of(options)) {
+  if (options.host) {
+    const auto& more = network_observers(options.host);
+    observers_.insert(observers_.end(), more.begin(), more.end());
+    if (name_.empty()) name_ = options.host.name();
+  }
+  // The one thing that a user can add to a program which is built already.
+  if (const char* check = secure_getenv("WEIR_CHECK"); check != nullptr && *check != '\0') {
+    observers_.push_back(std::make_shared<ContractChecker>());
+  }
   backend_->attach(*this);
 }
 

@@ -3,6 +3,7 @@
 #include <weir/event_loop.h>
 #include <weir/exception_context.h>
 #include <weir/log.h>
+#include <weir/observer.h>
 
 #include <atomic>
 #include <cstddef>
@@ -39,6 +40,9 @@ class Owned : public ListNode<OwnedTag> {
   Owned& operator=(const Owned&) = delete;
   virtual ~Owned() = default;
 };
+
+/// Those of the network that `host` is in.
+std::vector<std::shared_ptr<Observer>> network_observers(const SimulatedHost& host);
 
 /// The inside of an EventLoop: what the layers above build on.
 class Loop final : private LoopTurns {
@@ -84,6 +88,9 @@ class Loop final : private LoopTurns {
   const std::shared_ptr<Context>& current_context() const noexcept { return current_context_; }
   /// For work on other threads that may outlive the loop: posting to it, dropped once it is closed.
   const std::shared_ptr<PostBox>& post_box() const noexcept { return post_box_; }
+
+  const std::vector<std::shared_ptr<Observer>>& observers() const noexcept { return observers_; }
+  const std::string& name() const noexcept { return name_; }
 
   /// What the TLS layer has for all its connections together; empty before the first.
   std::shared_ptr<void>& tls_buffers() noexcept { return tls_buffers_; }
@@ -202,6 +209,8 @@ class Loop final : private LoopTurns {
   Signals signals_;
   DefaultExecutor default_executor_;
   std::shared_ptr<void> tls_buffers_;
+  std::vector<std::shared_ptr<Observer>> observers_;
+  std::string name_;
   IntrusiveList<Owned, OwnedTag> owned_;
   SlotRef facade_ref_;
 

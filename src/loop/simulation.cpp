@@ -1,5 +1,6 @@
 #include <weir/error.h>
 #include <weir/event_loop.h>
+#include <weir/observer.h>
 #include <weir/simulation.h>
 
 #include <algorithm>
@@ -65,6 +66,10 @@ class SimulatedPrograms {
   std::vector<std::shared_ptr<std::function<void()>>> faults_;
 };
 
+std::vector<std::shared_ptr<Observer>> network_observers(const SimulatedHost& host) {
+  return SimulatedHostAccess::world(host)->observers();
+}
+
 }  // namespace detail
 
 using detail::TimePoint;
@@ -85,9 +90,10 @@ bool SimulatedHost::is_up() const { return get().is_up(); }
 
 // --- SimulatedNetwork ----------------------------------------------------------------------------
 
-SimulatedNetwork::SimulatedNetwork(const SimulationOptions& options)
+SimulatedNetwork::SimulatedNetwork(const SimulationOptions& options,
+                                   std::vector<std::shared_ptr<Observer>> observers)
     : seed_(options.seed),
-      world_(std::make_shared<World>(options)),
+      world_(std::make_shared<World>(options, std::move(observers))),
       programs_(std::make_unique<detail::SimulatedPrograms>()) {}
 
 SimulatedNetwork::~SimulatedNetwork() = default;
@@ -138,6 +144,11 @@ EventLoop* SimulatedNetwork::loop(const SimulatedHost& host) const {
   return programs_->loop(host);
 }
 
+void SimulatedNetwork::tell(const std::string& what) const {
+  for (const auto& observer : world_->observers())
+    observer->happened(world_->network().now(), what);
+}
+
 void SimulatedNetwork::set_link(const SimulatedHost& one, const SimulatedHost& other,
                                 const LinkOptions& options) {
   set_link_one_way(one, other, options);
@@ -147,27 +158,38 @@ void SimulatedNetwork::set_link(const SimulatedHost& one, const SimulatedHost& o
 void SimulatedNetwork::set_link_one_way(const SimulatedHost& from, const SimulatedHost& to,
                                         const LinkOptions& options) {
   world_->network().set_link(own(from), own(to), options);
+  tell("another link from " + from.name() + " to " + to.name());
 }
 
 void SimulatedNetwork::partition(const SimulatedHost& one, const SimulatedHost& other) {
-  partition_one_way(one, other);
-  partition_one_way(other, one);
+  cut(one, other);
+  cut(other, one);
+  tell("partition of " + one.name() + " and " + other.name());
 }
 
 void SimulatedNetwork::partition_one_way(const SimulatedHost& from, const SimulatedHost& to) {
+  cut(from, to);
+  tell("partition from " + from.name() + " to " + to.name());
+}
+
+void SimulatedNetwork::cut(const SimulatedHost& from, const SimulatedHost& to) {
   if (from == to) throw std::invalid_argument("a host cannot be parted from itself");
   world_->set_cut(own(from), own(to), true);
 }
 
 void SimulatedNetwork::isolate(const SimulatedHost& host) {
   for (const auto& other : world_->network().hosts()) {
-    if (other.get() != &own(host)) partition(host, host_of(*other));
+    if (other.get() == &own(host)) continue;
+    cut(host, host_of(*other));
+    cut(host_of(*other), host);
   }
+  tell("isolation of " + host.name());
 }
 
 void SimulatedNetwork::heal(const SimulatedHost& one, const SimulatedHost& other) {
   world_->set_cut(own(one), own(other), false);
   world_->set_cut(own(other), own(one), false);
+  tell("heal " + one.name() + " and " + other.name());
 }
 
 void SimulatedNetwork::heal() {
@@ -175,9 +197,11 @@ void SimulatedNetwork::heal() {
   for (const auto& from : hosts) {
     for (const auto& to : hosts) world_->set_cut(*from, *to, false);
   }
+  tell("heal all links");
 }
 
 void SimulatedNetwork::crash(const SimulatedHost& host) {
+  tell("crash of " + own(host).name());
   world_->crash(own(host));
   programs_->stop(host);
 }
@@ -186,6 +210,7 @@ void SimulatedNetwork::restart(const SimulatedHost& host) {
   programs_->bury();
   if (host.is_up()) return;
   world_->restart(own(host));
+  tell("restart of " + host.name());
   programs_->start(host);
 }
 

@@ -31,6 +31,7 @@ DatagramCore::DatagramCore(Loop& loop, DatagramParts parts)
       receiving_(lifecycle_, *channel_),
       queue_(loop.chunks()) {
   channel_->attach(*this);
+  lifecycle_.observe(*this);
 }
 
 DatagramCore::~DatagramCore() {
@@ -63,11 +64,13 @@ const Address* DatagramCore::checked(const Address& destination) const {
 }
 
 void DatagramCore::sendto(ConstBytes data, const Address& destination) {
+  const ObservedCall call(
+      observation(),
+      {.activity = Activity::sendto, .data = data, .size = data.size(), .address = &destination});
   const OutgoingDatagram datagram{.data = data, .destination = checked(destination)};
   if (!lifecycle_.writable()) return dropped_writes_.add(dropped_by_socket);  // [D15]
   if (datagram.destination == nullptr && !connected_) {
-    return protocol_->error_received(
-        std::make_error_code(std::errc::destination_address_required));  // [D7]
+    return tell_caller(std::make_error_code(std::errc::destination_address_required));  // [D7]
   }
   if (!may_keep_back(data)) flush();
   if (!lifecycle_.writable()) return;
@@ -87,7 +90,7 @@ bool DatagramCore::sent_at_once(const OutgoingDatagram& datagram) {
   if (!queue_.empty() || mover_ == Mover::channel) return false;
   const DatagramSendResult result = channel_->try_send({&datagram, 1});
   if (result.error) {
-    protocol_->error_received(result.error);
+    tell_caller(result.error);
   } else if (result.done == 0) {
     leave_to_channel();
     return false;
@@ -141,10 +144,21 @@ void DatagramCore::on_sent(std::size_t count, std::error_code error) noexcept {
 }
 
 void DatagramCore::tell(std::error_code error) noexcept {
-  lifecycle_.run("error_received()", [&] { protocol_->error_received(error); });
+  const CloseReason reason(error);
+  Occurrence failed{.activity = Activity::error_received, .protocol = protocol_, .reason = &reason};
+  lifecycle_.run(failed, [&] { protocol_->error_received(error); });
+}
+
+void DatagramCore::tell_caller(std::error_code error) {
+  const CloseReason reason(error);
+  const ObservedCall failed(
+      observation(),
+      {.activity = Activity::error_received, .protocol = protocol_, .reason = &reason});
+  protocol_->error_received(error);
 }
 
 void DatagramCore::set_write_buffer_limits(WriteBufferLimits limits) {
+  const ObservedCall call(observation(), Activity::set_write_buffer_limits);
   flow_control_.set_limits(limits);
   flush();  // nothing kept back is to count
   pause_if_over();
@@ -157,8 +171,12 @@ std::size_t DatagramCore::on_datagrams(std::span<const ReceivedDatagram> datagra
   std::size_t taken = 0;
   while (taken < datagrams.size() && receiving_.reading() && !lifecycle_.loop().is_leaving()) {
     const ReceivedDatagram& datagram = datagrams[taken++];
-    lifecycle_.run("datagram_received()",
-                   [&] { protocol_->datagram_received(datagram.data, datagram.sender); });
+    Occurrence received{.activity = Activity::datagram_received,
+                        .protocol = protocol_,
+                        .data = datagram.data,
+                        .size = datagram.data.size(),
+                        .address = &datagram.sender};
+    lifecycle_.run(received, [&] { protocol_->datagram_received(datagram.data, datagram.sender); });
   }
   in_batch_ = false;
   flush();
@@ -167,11 +185,21 @@ std::size_t DatagramCore::on_datagrams(std::span<const ReceivedDatagram> datagra
   return taken;
 }
 
+void DatagramCore::pause_reading() {
+  const ObservedCall call(observation(), Activity::pause_reading);
+  receiving_.pause();
+}
+
+void DatagramCore::resume_reading() {
+  const ObservedCall call(observation(), Activity::resume_reading);
+  receiving_.resume();
+}
+
 void DatagramCore::on_receive_failed(std::error_code error) noexcept { tell(error); }
 
 // --- The rest ---------------------------------------------------------------------------------------
 
-ExtraInfo DatagramCore::extra_info(std::string_view name) const {
+ExtraInfo DatagramCore::get_extra_info(std::string_view name) const {
   if (name == "sockname") return channel_->local_address();
   if (name == "peername" && connected_ && has_name(remote_)) return remote_;
   if (name == "socket" && channel_->descriptor() >= 0) {
@@ -181,6 +209,8 @@ ExtraInfo DatagramCore::extra_info(std::string_view name) const {
 }
 
 void DatagramCore::set_protocol(std::shared_ptr<DatagramProtocol> protocol) {
+  const ObservedCall call(observation(),
+                          {.activity = Activity::set_protocol, .protocol = protocol.get()});
   if (protocol == nullptr)
     throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
   if (lifecycle_.state() == Lifecycle::State::lost) return;
@@ -189,13 +219,18 @@ void DatagramCore::set_protocol(std::shared_ptr<DatagramProtocol> protocol) {
 }
 
 void DatagramCore::close() {
+  const ObservedCall call(observation(), Activity::close);
   if (lifecycle_.closing()) return;
   if (queue_.empty()) return doom();
   lifecycle_.set_flushing();
   channel_->stop_receiving();
 }
 
-void DatagramCore::abort() { doom(); }
+void DatagramCore::abort() {
+  const CloseReason none;
+  const ObservedCall call(observation(), {.activity = Activity::abort, .reason = &none});
+  doom();
+}
 
 void DatagramCore::doom() noexcept {
   if (!lifecycle_.doom({})) return;

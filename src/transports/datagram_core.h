@@ -2,6 +2,7 @@
 
 #include <weir/address.h>
 #include <weir/datagram.h>
+#include <weir/observer.h>
 #include <weir/transport.h>
 
 #include <cstddef>
@@ -38,7 +39,7 @@ struct DatagramParts {
 ///     nobody   it is empty, or holds what is kept back until the batch being received is delivered
 ///     flush    flush(), up the stack of calls: it finds what is added meanwhile
 ///     channel  the kernel had no room; the channel asks for unsent()
-class DatagramCore final : public Owned, private DatagramEvents {
+class DatagramCore final : public Owned, public ObservedTransport, private DatagramEvents {
  public:
   /// Makes one, owned by `loop`. From the loop, later: connection_made(), `ready`, datagrams. [B1, B8]
   static DatagramCore& start(Loop& loop, DatagramParts parts);
@@ -55,14 +56,17 @@ class DatagramCore final : public Owned, private DatagramEvents {
   void sendto(ConstBytes data, const Address& destination);
   void close();
   void abort();
-  bool is_closing() const noexcept { return lifecycle_.closing(); }
-  void pause_reading() { receiving_.pause(); }
-  void resume_reading() { receiving_.resume(); }
-  bool is_reading() const noexcept { return receiving_.reading(); }
+  TransportKind kind() const noexcept override { return TransportKind::datagram; }
+  bool is_closing() const noexcept override { return lifecycle_.closing(); }
+  void pause_reading();
+  void resume_reading();
+  bool is_reading() const noexcept override { return receiving_.reading(); }
   void set_write_buffer_limits(WriteBufferLimits limits);
-  EffectiveWriteBufferLimits write_buffer_limits() const noexcept { return flow_control_.limits(); }
-  std::size_t write_buffer_size() const noexcept { return queue_.size(); }
-  ExtraInfo extra_info(std::string_view name) const;
+  EffectiveWriteBufferLimits get_write_buffer_limits() const noexcept override {
+    return flow_control_.limits();
+  }
+  std::size_t get_write_buffer_size() const noexcept override { return queue_.size(); }
+  ExtraInfo get_extra_info(std::string_view name) const override;
   void set_protocol(std::shared_ptr<DatagramProtocol> protocol);
   std::shared_ptr<DatagramProtocol> protocol() const {
     return std::static_pointer_cast<DatagramProtocol>(lifecycle_.protocol());
@@ -78,6 +82,7 @@ class DatagramCore final : public Owned, private DatagramEvents {
   void on_sent(std::size_t count, std::error_code error) noexcept override;
   void on_closed() noexcept override;
 
+  Observation* observation() const noexcept { return lifecycle_.observation(); }
   void begin(UniqueFunction<void(DatagramTransport)>& ready);
   const Address* checked(const Address& destination) const;
   bool may_keep_back(ConstBytes data) const noexcept;
@@ -85,7 +90,9 @@ class DatagramCore final : public Owned, private DatagramEvents {
   void leave_to_channel() noexcept;
   void flush() noexcept;
   void pause_if_over() noexcept;
+  /// error_received(); what that throws is reported, or the caller's.
   void tell(std::error_code error) noexcept;
+  void tell_caller(std::error_code error);
   void doom() noexcept;
   void lose() noexcept;
 

@@ -73,17 +73,17 @@ void DatagramTransport::set_write_buffer_limits(WriteBufferLimits limits) const 
 
 EffectiveWriteBufferLimits DatagramTransport::get_write_buffer_limits() const {
   const auto* core = live(*this);
-  return core != nullptr ? core->write_buffer_limits() : EffectiveWriteBufferLimits();
+  return core != nullptr ? core->get_write_buffer_limits() : EffectiveWriteBufferLimits();
 }
 
 std::size_t DatagramTransport::get_write_buffer_size() const {
   const auto* core = live(*this);
-  return core != nullptr ? core->write_buffer_size() : 0;
+  return core != nullptr ? core->get_write_buffer_size() : 0;
 }
 
 ExtraInfo DatagramTransport::get_extra_info(std::string_view name, ExtraInfo fallback) const {
   const auto* core = live(*this);
-  ExtraInfo info = core != nullptr ? core->extra_info(name) : ExtraInfo();
+  ExtraInfo info = core != nullptr ? core->get_extra_info(name) : ExtraInfo();
   return std::holds_alternative<std::monostate>(info) ? std::move(fallback) : std::move(info);
 }
 

@@ -110,12 +110,12 @@ void Transport::set_write_buffer_limits(WriteBufferLimits limits) const {
 
 EffectiveWriteBufferLimits Transport::get_write_buffer_limits() const {
   const auto* transport = live_writer(*this);
-  return transport != nullptr ? transport->write_buffer_limits() : EffectiveWriteBufferLimits();
+  return transport != nullptr ? transport->get_write_buffer_limits() : EffectiveWriteBufferLimits();
 }
 
 std::size_t Transport::get_write_buffer_size() const {
   const auto* transport = live_writer(*this);
-  return transport != nullptr ? transport->write_buffer_size() : 0;
+  return transport != nullptr ? transport->get_write_buffer_size() : 0;
 }
 
 void Transport::set_read_buffer_limits(ReadBufferLimits limits) const {
@@ -134,7 +134,7 @@ std::size_t Transport::get_read_buffer_size() const {
 
 ExtraInfo Transport::get_extra_info(std::string_view name, ExtraInfo fallback) const {
   const auto* transport = live(*this);
-  ExtraInfo info = transport != nullptr ? transport->extra_info(name) : ExtraInfo();
+  ExtraInfo info = transport != nullptr ? transport->get_extra_info(name) : ExtraInfo();
   return std::holds_alternative<std::monostate>(info) ? std::move(fallback) : std::move(info);
 }
 

@@ -37,29 +37,35 @@ void Lifecycle::replace_protocol(std::shared_ptr<AbstractProtocol> protocol) {
 
 void Lifecycle::connection_lost() noexcept {
   state_ = State::lost;
-  run("connection_lost()", [&] { protocol_->connection_lost(reason_); });
+  Occurrence lost{
+      .activity = Activity::connection_lost, .protocol = protocol_.get(), .reason = &reason_};
+  run(lost, [&] { protocol_->connection_lost(reason_); });
 }
 
 void Lifecycle::pause_writing() noexcept {
   auto callback = [&] { protocol_->pause_writing(); };
-  if (auto thrown = call("pause_writing()", callback)) {
+  Occurrence pause{.activity = Activity::pause_writing, .protocol = protocol_.get()};
+  if (auto thrown = call(pause, callback)) {
     report("protocol.pause_writing() failed", thrown);
   }
 }
 
 void Lifecycle::resume_writing() noexcept {
   auto callback = [&] { protocol_->resume_writing(); };
-  if (auto thrown = call("resume_writing()", callback)) {
+  Occurrence resume{.activity = Activity::resume_writing, .protocol = protocol_.get()};
+  if (auto thrown = call(resume, callback)) {
     report("protocol.resume_writing() failed", thrown);
   }
 }
 
-CloseReason Lifecycle::fatal(const char* name, const char* over_tls,
-                             std::exception_ptr thrown) noexcept {
+CloseReason Lifecycle::fatal(Activity activity, std::exception_ptr thrown) noexcept {
   if (!is_system_error(thrown)) {
-    report(kind_ == TransportKind::tls ? over_tls
-                                       : std::string("Fatal error: ") + name + " call failed.",
-           thrown);
+    std::string message = "Fatal error: protocol." + name_of(activity) + " call failed.";
+    if (kind_ == TransportKind::tls) {
+      message = activity == Activity::eof_received ? "Error calling eof_received()"
+                                                   : "Fatal error on SSL protocol";
+    }
+    report(std::move(message), thrown);
   }
   return CloseReason(std::move(thrown));
 }
@@ -67,12 +73,11 @@ CloseReason Lifecycle::fatal(const char* name, const char* over_tls,
 void Lifecycle::report(std::string message, const std::exception_ptr& thrown) noexcept {
   ExceptionContext context{
       .message = std::move(message), .exception = thrown, .protocol = protocol_};
-  if (kind_ == TransportKind::stream || kind_ == TransportKind::tls) {
+  if (kind_ == TransportKind::datagram) {
+    context.datagram_transport = DatagramTransport(name_);
+  } else if (kind_ != TransportKind::subprocess) {
     context.transport = Transport(name_);
-  }
-  if (kind_ == TransportKind::datagram) context.datagram_transport = DatagramTransport(name_);
-  if (const auto* core =
-          kind_ == TransportKind::subprocess ? name_.get<SubprocessCore>() : nullptr) {
+  } else if (const auto* core = name_.get<SubprocessCore>()) {
     context.subprocess_transport = core->handle();
   }
   loop_.call_exception_handler(context);

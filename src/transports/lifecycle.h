@@ -1,6 +1,7 @@
 #pragma once
 
 #include <weir/error.h>
+#include <weir/observer.h>
 #include <weir/protocol.h>
 #include <weir/transport.h>
 
@@ -12,12 +13,9 @@
 #include <utility>
 
 #include "loop.h"
+#include "observation.h"
 
 namespace weir::inline v0::detail {
-
-/// What a transport is, as far as its life is concerned: which kind of handle names it, and how its
-/// errors are reported.
-enum class TransportKind : std::uint8_t { stream, tls, datagram, subprocess };
 
 /// The life of a transport of any kind, and the only place that calls user code: connection_made() ...
 /// connection_lost(), each once, in order, whatever the callbacks throw.
@@ -38,6 +36,13 @@ class Lifecycle {
         protocol_(std::move(protocol)),
         name_(loop.slots().acquire(transport)),
         kind_(kind) {}
+
+  /// From here on the loop's observers see what passes; `transport` is whose life it is.
+  void observe(const ObservedTransport& transport) {
+    observation_ = Observation::of(loop_, transport);
+  }
+  /// Null if nobody does.
+  Observation* observation() const noexcept { return observation_.get(); }
 
   /// What handles hold.
   const SlotRef& name() const noexcept { return name_; }
@@ -66,11 +71,21 @@ class Lifecycle {
   /// The old protocol goes later, from the loop: it may be the caller. [B12]
   void replace_protocol(std::shared_ptr<AbstractProtocol> protocol);
 
+  // A callback of the protocol's is named by what its observers are told, to which it may add what is known
+  // in the end.
+
   /// Runs `callback`, which is connection_made() of the kind. What it throws is reported; the
   /// connection stays. [B9]
   template <class F>
   void connection_made(F&& callback) noexcept {
-    run("connection_made()", callback);
+    Occurrence made{.activity = Activity::connection_made, .protocol = protocol_.get()};
+    run(made, callback);
+  }
+  /// The same, where what it throws ends the connection, as guard() says. [T29]
+  template <class F>
+  [[nodiscard]] CloseReason guarded_connection_made(F&& callback) noexcept {
+    Occurrence made{.activity = Activity::connection_made, .protocol = protocol_.get()};
+    return guard(made, callback);
   }
   /// Calls connection_lost() with the reason. [B2, B10]
   void connection_lost() noexcept;
@@ -81,24 +96,22 @@ class Lifecycle {
   void pause_writing() noexcept;
   void resume_writing() noexcept;
 
-  /// Runs `callback`, which calls the protocol's `name`. What it throws is reported as "Exception in
-  /// callback `name`", and the transport stays as it is. [L20, I8, D13]
+  /// Runs `callback`, which calls the protocol. What it throws is reported as "Exception in callback", and
+  /// the transport stays as it is. [L20, I8, D13]
   template <class F>
-  void run(const char* name, F&& callback) noexcept {
-    if (auto thrown = call(name, callback)) {
-      report(std::string("Exception in callback ") + name, thrown);
+  void run(Occurrence& what, F&& callback) noexcept {
+    if (auto thrown = call(what, callback)) {
+      report("Exception in callback " + name_of(what.activity), thrown);
     }
   }
 
-  /// Runs `callback`, which calls into the protocol. What it throws ends the connection: reported as
-  /// "Fatal error: `name` call failed.", over TLS as `over_tls`, unless it is an error of the system, and
-  /// returned to be the reason. Nothing was thrown, or only what leaves the loop: an empty one. [S19-S21,
-  /// T29, C10]
+  /// Runs `callback`, which calls the protocol. What it throws ends the connection: reported as "Fatal error:
+  /// protocol.... call failed.", over TLS in other words, unless it is an error of the system, and returned
+  /// to be the reason. Nothing was thrown, or only what leaves the loop: an empty one. [S19-S21, T29, C10]
   template <class F>
-  [[nodiscard]] CloseReason guard(const char* name, F&& callback,
-                                  const char* over_tls = "Fatal error on SSL protocol") noexcept {
-    std::exception_ptr thrown = call(name, callback);
-    return thrown == nullptr ? CloseReason() : fatal(name, over_tls, std::move(thrown));
+  [[nodiscard]] CloseReason guard(Occurrence& what, F&& callback) noexcept {
+    std::exception_ptr thrown = call(what, callback);
+    return thrown == nullptr ? CloseReason() : fatal(what.activity, std::move(thrown));
   }
 
   /// Tells the exception handler, with the transport and its protocol.
@@ -107,26 +120,36 @@ class Lifecycle {
  private:
   /// The one place where user code runs and its exceptions are caught.
   template <class F>
-  std::exception_ptr call(const char* name, F& callback) noexcept {
+  std::exception_ptr call(Occurrence& what, F& callback) noexcept {
     std::optional<TimePoint> begin;
     if (loop_.debug()) begin = Loop::steady_now();
+    if (observation_ != nullptr) [[unlikely]]
+      observation_->begins(what);
     std::exception_ptr thrown;
     try {
       callback();
     } catch (...) {
+      what.threw = true;
       thrown = std::current_exception();
       if (loop_.take_if_fatal(thrown)) thrown = nullptr;
     }
-    if (begin) loop_.warn_if_slow(*begin, name);
+    if (observation_ != nullptr) [[unlikely]] {
+      what.exception = thrown;
+      observation_->ends(what);
+    }
+    if (begin) loop_.warn_if_slow(*begin, name_of(what.activity).c_str());
     return thrown;
   }
 
-  CloseReason fatal(const char* name, const char* over_tls, std::exception_ptr thrown) noexcept;
+  /// "data_received()".
+  static std::string name_of(Activity activity) { return std::string(to_string(activity)) + "()"; }
+  CloseReason fatal(Activity activity, std::exception_ptr thrown) noexcept;
 
   Loop& loop_;
   std::shared_ptr<AbstractProtocol> protocol_;
   CloseReason reason_;
   SlotRef name_;
+  std::unique_ptr<Observation> observation_;
   TransportKind kind_;
   State state_ = State::open;
 };

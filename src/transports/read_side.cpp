@@ -8,8 +8,10 @@ ReadSide::Target ReadSide::receive_buffer() noexcept {
   // A protocol that hands over to another from inside get_buffer() has its buffer left alone. [U10]
   while (BufferedProtocol* protocol = buffered_) {
     std::span<std::byte> buffer;
-    CloseReason failure = switch_.lifecycle().guard("protocol.get_buffer()", [&] {
+    Occurrence get{.activity = Activity::get_buffer, .protocol = protocol};
+    CloseReason failure = switch_.lifecycle().guard(get, [&] {
       buffer = protocol->get_buffer(-1);
+      get.size = buffer.size();
       if (buffer.empty() && reading() && protocol == buffered_) {
         throw WrongStateError("get_buffer() returned an empty buffer");
       }
@@ -28,13 +30,19 @@ CloseReason ReadSide::received(ConstBytes bytes) noexcept {
     if (buffered_ != nullptr) return buffered_->buffer_updated(bytes.size());
     stream_->data_received(bytes);
   };
-  const bool buffered = buffered_ != nullptr;
-  if (role_ == StreamRole::read_pipe) {
-    switch_.lifecycle().run(buffered ? "buffer_updated()" : "data_received()", deliver);  // [I8]
-    return {};
-  }
-  return switch_.lifecycle().guard(
-      buffered ? "protocol.buffer_updated()" : "protocol.data_received()", deliver);
+  Occurrence received{
+      .activity = buffered_ != nullptr ? Activity::buffer_updated : Activity::data_received,
+      .protocol = protocol(),
+      .data = bytes,
+      .size = bytes.size()};
+  if (role_ != StreamRole::read_pipe) return switch_.lifecycle().guard(received, deliver);
+  switch_.lifecycle().run(received, deliver);  // [I8]
+  return {};
+}
+
+const AbstractProtocol* ReadSide::protocol() const noexcept {
+  if (buffered_ != nullptr) return buffered_;
+  return stream_;
 }
 
 bool ReadSide::call_eof_received() {
@@ -45,14 +53,15 @@ ReadSide::Eof ReadSide::eof() noexcept {
   switch_.end();
   // What leaves the loop by an exception leaves the connection as it is. [C10]
   bool keep_open = true;
-  CloseReason failure = switch_.lifecycle().guard(
-      "protocol.eof_received()", [&] { keep_open = call_eof_received(); },
-      "Error calling eof_received()");
+  Occurrence eof{.activity = Activity::eof_received, .protocol = protocol()};
+  CloseReason failure =
+      switch_.lifecycle().guard(eof, [&] { eof.result = keep_open = call_eof_received(); });
   return {keep_open ? AfterEof::keep_open : AfterEof::close, std::move(failure)};
 }
 
 void ReadSide::pipe_eof() noexcept {
-  switch_.lifecycle().run("eof_received()", [&] { static_cast<void>(call_eof_received()); });
+  Occurrence eof{.activity = Activity::eof_received, .protocol = protocol()};
+  switch_.lifecycle().run(eof, [&] { eof.result = call_eof_received(); });
 }
 
 }  // namespace weir::inline v0::detail

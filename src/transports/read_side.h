@@ -62,6 +62,7 @@ class ReadSide {
 
  private:
   bool call_eof_received();
+  const AbstractProtocol* protocol() const noexcept;
 
   ReceiveSwitch<StreamChannel> switch_;
   Protocol* stream_ = nullptr;            ///< the protocol if it takes bytes by data_received()

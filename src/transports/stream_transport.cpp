@@ -11,7 +11,20 @@ namespace weir::inline v0::detail {
 namespace {
 
 TransportKind kind_of(StreamRole role) noexcept {
-  return role == StreamRole::tls ? TransportKind::tls : TransportKind::stream;
+  switch (role) {
+    case StreamRole::read_pipe: return TransportKind::read_pipe;
+    case StreamRole::write_pipe: return TransportKind::write_pipe;
+    case StreamRole::tls: return TransportKind::tls;
+    case StreamRole::socket: break;
+  }
+  return TransportKind::socket;
+}
+
+Occurrence lines_of(std::span<const ConstBytes> lines) noexcept {
+  Occurrence call{.activity = Activity::writelines};
+  if (!lines.empty()) call.data = lines.front();
+  for (const ConstBytes& line : lines) call.size += line.size();
+  return call;
 }
 
 }  // namespace
@@ -35,6 +48,7 @@ StreamTransport::StreamTransport(Loop& loop, StreamTransportParts parts)
       read_side_(lifecycle_, *channel_, parts.role, parts.protocol),
       write_side_(lifecycle_, *channel_, parts.role) {
   channel_->attach(*this);
+  lifecycle_.observe(*this);
 }
 
 StreamTransport::~StreamTransport() {
@@ -46,7 +60,14 @@ StreamTransport* StreamTransport::of(const Transport& handle) noexcept {
   return handle.ref_.get<StreamTransport>();
 }
 
+TransportKind StreamTransport::kind() const noexcept { return kind_of(role()); }
+
 void StreamTransport::begin(TransportReady& ready, TakenOver taken_over) {
+  if (taken_over != TakenOver::no) {
+    const ObservedCall started(observation(), {.activity = Activity::start_tls,
+                                               .protocol = lifecycle_.protocol().get(),
+                                               .result = taken_over == TakenOver::yes_paused});
+  }
   if (taken_over == TakenOver::yes_paused) {
     write_side_.assume_told_to_pause();
     settle_writing();
@@ -63,18 +84,25 @@ CloseReason StreamTransport::connection_made() noexcept {
   const auto call = [this] {
     static_cast<BaseProtocol&>(*lifecycle_.protocol()).connection_made(handle());
   };
-  if (role() == StreamRole::tls) return lifecycle_.guard("connection_made()", call);
+  if (role() == StreamRole::tls) return lifecycle_.guarded_connection_made(call);
   lifecycle_.connection_made(call);
   return {};
 }
 
 // --- Calls ------------------------------------------------------------------------------------------
 
-void StreamTransport::write(ConstBytes data) { fail(write_side_.write(data)); }
+void StreamTransport::write(ConstBytes data) {
+  const ObservedCall call(observation(), Activity::write, data);
+  fail(write_side_.write(data));
+}
 
-void StreamTransport::write(Buffer data) { fail(write_side_.write(std::move(data))); }
+void StreamTransport::write(Buffer data) {
+  const ObservedCall call(observation(), Activity::write, data.bytes());
+  fail(write_side_.write(std::move(data)));
+}
 
 void StreamTransport::writelines(std::span<const ConstBytes> lines) {
+  const ObservedCall call(observation(), lines_of(lines));
   fail(write_side_.writelines(lines));
 }
 
@@ -94,6 +122,7 @@ void StreamTransport::write(ConstBytes data, std::span<const int> descriptors) {
                                 std::to_string(max_passed_descriptors));
   }
   if (descriptors.empty()) return write(data);
+  const ObservedCall call(observation(), Activity::write, data);
   fail(write_side_.write(data, local.duplicates(descriptors)));
 }
 
@@ -113,6 +142,7 @@ std::vector<Descriptor> StreamTransport::take_descriptors() {
 
 /// On a pipe the end of the stream is the end of the transport. [I12]
 void StreamTransport::write_eof() {
+  const ObservedCall call(observation(), Activity::write_eof);
   if (role() == StreamRole::write_pipe) return close();
   if (role() == StreamRole::tls) {
     throw UnsupportedOperationError("a TLS transport cannot end one direction alone: close() it");
@@ -121,6 +151,7 @@ void StreamTransport::write_eof() {
 }
 
 void StreamTransport::close() {
+  const ObservedCall call(observation(), Activity::close);
   if (lifecycle_.closing()) return;
   // TLS has more to send: that this is the end. [T9]
   if (write_side_.size() == 0 && role() != StreamRole::tls) {
@@ -137,6 +168,11 @@ void StreamTransport::close() {
   }
 }
 
+void StreamTransport::lock_writing(WriteLock& lock) noexcept {
+  const ObservedCall call(observation(), Activity::sendfile);
+  write_side_.lock(lock);
+}
+
 void StreamTransport::unlock_writing() noexcept {
   write_side_.unlock();
   settle_writing();
@@ -149,21 +185,31 @@ void StreamTransport::settle_writing() {
   });
 }
 
-void StreamTransport::abort(const CloseReason& reason) { doom(reason); }
+void StreamTransport::abort(const CloseReason& reason) {
+  const ObservedCall call(observation(), {.activity = Activity::abort, .reason = &reason});
+  doom(reason);
+}
 
-void StreamTransport::pause_reading() { read_side_.pause(); }
-void StreamTransport::resume_reading() { read_side_.resume(); }
+void StreamTransport::pause_reading() {
+  const ObservedCall call(observation(), Activity::pause_reading);
+  read_side_.pause();
+}
+void StreamTransport::resume_reading() {
+  const ObservedCall call(observation(), Activity::resume_reading);
+  read_side_.resume();
+}
 bool StreamTransport::is_reading() const noexcept { return read_side_.reading(); }
 
 void StreamTransport::set_write_buffer_limits(WriteBufferLimits limits) {
+  const ObservedCall call(observation(), Activity::set_write_buffer_limits);
   if (write_side_.set_limits(limits)) settle_writing();
 }
-EffectiveWriteBufferLimits StreamTransport::write_buffer_limits() const noexcept {
+EffectiveWriteBufferLimits StreamTransport::get_write_buffer_limits() const noexcept {
   return write_side_.limits();
 }
-std::size_t StreamTransport::write_buffer_size() const noexcept { return write_side_.size(); }
+std::size_t StreamTransport::get_write_buffer_size() const noexcept { return write_side_.size(); }
 
-ExtraInfo StreamTransport::extra_info(std::string_view name) const {
+ExtraInfo StreamTransport::get_extra_info(std::string_view name) const {
   if (role() == StreamRole::tls) return tls().extra_info(name);
   if (role() != StreamRole::socket) {
     if (name == "pipe") return PipeView{channel_->descriptor()};
@@ -188,6 +234,8 @@ void StreamTransport::require_fit(const AnyProtocol& protocol, StreamRole role) 
 }
 
 void StreamTransport::set_protocol(const AnyProtocol& protocol) {
+  const ObservedCall call(observation(),
+                          {.activity = Activity::set_protocol, .protocol = protocol.base().get()});
   if (!protocol) {
     throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
   }

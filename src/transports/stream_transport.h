@@ -1,6 +1,7 @@
 #pragma once
 
 #include <weir/address.h>
+#include <weir/observer.h>
 #include <weir/protocol.h>
 #include <weir/transport.h>
 
@@ -64,7 +65,10 @@ struct StreamTransportParts {
 ///
 /// It only joins its parts: Lifecycle says what may still happen, ReadSide and WriteSide do one
 /// direction each. The loop owns it; it goes when its channel is closed.
-class StreamTransport final : public Owned, public ListNode<ServerTag>, private StreamEvents {
+class StreamTransport final : public Owned,
+                              public ListNode<ServerTag>,
+                              public ObservedTransport,
+                              private StreamEvents {
  public:
   /// Makes one, owned by `loop`. From the loop, later: connection_made(), `ready`, data. [B1, B8]
   /// Throws std::invalid_argument if the protocol does not fit the role.
@@ -81,6 +85,7 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   }
   bool on_loop_thread() noexcept { return lifecycle_.loop().on_loop_thread(); }
   StreamRole role() const noexcept { return read_side_.role(); }
+  TransportKind kind() const noexcept override;
   bool is_pipe() const noexcept {
     return role() == StreamRole::read_pipe || role() == StreamRole::write_pipe;
   }
@@ -97,26 +102,26 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
   void write_eof();
   void close();
   void abort(const CloseReason& reason);
-  bool is_closing() const noexcept {
+  bool is_closing() const noexcept override {
     return lifecycle_.closing() || (role() == StreamRole::tls && tls().is_below_closing());
   }
   void pause_reading();
   void resume_reading();
-  bool is_reading() const noexcept;
+  bool is_reading() const noexcept override;
   void set_write_buffer_limits(WriteBufferLimits limits);
-  EffectiveWriteBufferLimits write_buffer_limits() const noexcept;
-  std::size_t write_buffer_size() const noexcept;
+  EffectiveWriteBufferLimits get_write_buffer_limits() const noexcept override;
+  std::size_t get_write_buffer_size() const noexcept override;
   void set_read_buffer_limits(ReadBufferLimits limits) { tls().set_read_buffer_limits(limits); }
   EffectiveReadBufferLimits read_buffer_limits() const { return tls().read_buffer_limits(); }
   std::size_t read_buffer_size() const { return tls().read_buffer_size(); }
-  ExtraInfo extra_info(std::string_view name) const;
+  ExtraInfo get_extra_info(std::string_view name) const override;
   void set_protocol(const AnyProtocol& protocol);
   std::shared_ptr<BaseProtocol> protocol() const {
     return std::static_pointer_cast<BaseProtocol>(lifecycle_.protocol());
   }
 
   // For who has the sending half to itself: see WriteSide::lock().
-  void lock_writing(WriteLock& lock) noexcept { write_side_.lock(lock); }
+  void lock_writing(WriteLock& lock) noexcept;
   void unlock_writing() noexcept;
   void require_unlocked(const char* refused) const { write_side_.require_unlocked(refused); }
   void write_locked(Buffer data) { fail(write_side_.write_locked(std::move(data))); }
@@ -139,6 +144,7 @@ class StreamTransport final : public Owned, public ListNode<ServerTag>, private 
 
   /// Throws std::invalid_argument if `protocol` does not fit the role.
   static void require_fit(const AnyProtocol& protocol, StreamRole role);
+  Observation* observation() const noexcept { return lifecycle_.observation(); }
   LocalSocket& local_socket() const;
   TlsFacet& tls() const;
   void socket_ended() noexcept;

@@ -50,7 +50,9 @@ SubprocessCore& SubprocessCore::start(Loop& loop, SubprocessParts parts) {
 SubprocessCore::SubprocessCore(Loop& loop, Spawned child,
                                std::shared_ptr<SubprocessProtocol> protocol)
     : lifecycle_(loop, TransportKind::subprocess, this, std::move(protocol)),
-      child_(loop, std::move(child), *this) {}
+      child_(loop, std::move(child), *this) {
+  lifecycle_.observe(*this);
+}
 
 SubprocessCore::~SubprocessCore() {
   // Dropped with its loop: the protocol's destructor must find a dead handle.
@@ -89,6 +91,8 @@ std::optional<Transport> SubprocessCore::pipe_transport(int fd) const {
 }
 
 void SubprocessCore::send_signal(int signal) {
+  const ObservedCall call(lifecycle_.observation(),
+                          {.activity = Activity::send_signal, .number = signal});
   if (const std::error_code error = child_.send_signal(signal)) {
     throw std::system_error(error, "send signal " + std::to_string(signal) + " to process " +
                                        std::to_string(child_.status()->pid));
@@ -96,6 +100,7 @@ void SubprocessCore::send_signal(int signal) {
 }
 
 void SubprocessCore::close() {
+  const ObservedCall call(lifecycle_.observation(), Activity::close);
   if (lifecycle_.closing()) return;
   lifecycle_.set_flushing();
   for (const Pipe& pipe : pipes_) pipe.transport.close();
@@ -103,7 +108,7 @@ void SubprocessCore::close() {
   static_cast<void>(child_.send_signal(SIGKILL));
 }
 
-ExtraInfo SubprocessCore::extra_info(std::string_view name) const {
+ExtraInfo SubprocessCore::get_extra_info(std::string_view name) const {
   if (name != "subprocess") return {};
   SubprocessView view{.pid = child_.status()->pid};
   std::ranges::transform(pipes_, view.pipes.begin(), [](const Pipe& pipe) {
@@ -113,6 +118,8 @@ ExtraInfo SubprocessCore::extra_info(std::string_view name) const {
 }
 
 void SubprocessCore::set_protocol(std::shared_ptr<SubprocessProtocol> protocol) {
+  const ObservedCall call(lifecycle_.observation(),
+                          {.activity = Activity::set_protocol, .protocol = protocol.get()});
   if (protocol == nullptr) {
     throw std::invalid_argument("set_protocol() needs a protocol, not an empty pointer");
   }
@@ -123,13 +130,20 @@ void SubprocessCore::set_protocol(std::shared_ptr<SubprocessProtocol> protocol) 
 // --- Events -----------------------------------------------------------------------------------------
 
 void SubprocessCore::pipe_data_received(std::size_t fd, ConstBytes data) {
-  lifecycle_.run("pipe_data_received()",
-                 [&] { told().pipe_data_received(static_cast<int>(fd), data); });
+  Occurrence received{.activity = Activity::pipe_data_received,
+                      .protocol = &told(),
+                      .data = data,
+                      .size = data.size(),
+                      .number = static_cast<int>(fd)};
+  lifecycle_.run(received, [&] { told().pipe_data_received(static_cast<int>(fd), data); });
 }
 
 void SubprocessCore::pipe_connection_lost(std::size_t fd, const CloseReason& reason) {
-  lifecycle_.run("pipe_connection_lost()",
-                 [&] { told().pipe_connection_lost(static_cast<int>(fd), reason); });
+  Occurrence lost{.activity = Activity::pipe_connection_lost,
+                  .protocol = &told(),
+                  .reason = &reason,
+                  .number = static_cast<int>(fd)};
+  lifecycle_.run(lost, [&] { told().pipe_connection_lost(static_cast<int>(fd), reason); });
   pipes_[fd].lost = true;
   finish_if_over();
 }
@@ -139,7 +153,8 @@ void SubprocessCore::on_exited() noexcept {
 }
 
 void SubprocessCore::tell_exit() noexcept {
-  lifecycle_.run("process_exited()", [this] { told().process_exited(); });
+  Occurrence exited{.activity = Activity::process_exited, .protocol = &told()};
+  lifecycle_.run(exited, [this] { told().process_exited(); });
   if (exited_) exited_();
   finish_if_over();
 }

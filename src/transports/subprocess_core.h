@@ -1,6 +1,7 @@
 #pragma once
 
 #include <weir/callback.h>
+#include <weir/observer.h>
 #include <weir/subprocess.h>
 #include <weir/transport.h>
 
@@ -32,7 +33,7 @@ struct SubprocessParts {
 /// only pass on what they are told. It ends when all of these have ended. [P9]
 ///
 /// The loop owns it. If that closes, the child is killed and reaped with it. [P20]
-class SubprocessCore final : public Owned, private ChildEvents {
+class SubprocessCore final : public Owned, public ObservedTransport, private ChildEvents {
  public:
   /// Makes one, owned by `loop`. From the loop, later: connection_made(), `ready`, everything else. [P4]
   /// Throws std::system_error if nothing can wait for the child; that is killed then.
@@ -50,12 +51,18 @@ class SubprocessCore final : public Owned, private ChildEvents {
   std::optional<Transport> pipe_transport(int fd) const;
   void send_signal(int signal);
   void close();
-  bool is_closing() const noexcept { return lifecycle_.closing(); }
-  ExtraInfo extra_info(std::string_view name) const;
+  bool is_closing() const noexcept override { return lifecycle_.closing(); }
+  ExtraInfo get_extra_info(std::string_view name) const override;
   void set_protocol(std::shared_ptr<SubprocessProtocol> protocol);
   std::shared_ptr<SubprocessProtocol> protocol() const {
     return std::static_pointer_cast<SubprocessProtocol>(lifecycle_.protocol());
   }
+
+  // It has no bytes of its own: the pipes do.
+  TransportKind kind() const noexcept override { return TransportKind::subprocess; }
+  bool is_reading() const noexcept override { return false; }
+  std::size_t get_write_buffer_size() const noexcept override { return 0; }
+  EffectiveWriteBufferLimits get_write_buffer_limits() const noexcept override { return {}; }
 
   /// Calls `exited` once the child is reaped, after process_exited().
   void when_exited(Callback exited) noexcept { exited_ = std::move(exited); }

@@ -60,7 +60,7 @@ bool SubprocessTransport::is_closing() const {
 
 ExtraInfo SubprocessTransport::get_extra_info(std::string_view name, ExtraInfo fallback) const {
   const auto* core = live(*this);
-  ExtraInfo info = core != nullptr ? core->extra_info(name) : ExtraInfo();
+  ExtraInfo info = core != nullptr ? core->get_extra_info(name) : ExtraInfo();
   return std::holds_alternative<std::monostate>(info) ? std::move(fallback) : std::move(info);
 }
 
