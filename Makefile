@@ -62,6 +62,11 @@ fuzz:  ## fuzz with libFuzzer, each fuzzer for SECONDS=600 from its corpus; what
 	    -artifact_prefix=$$name- found/$$name $(CURDIR)/fuzz/corpus/$$name || exit; \
 	done
 
+mutants:  ## plant faults in the library, one at a time, and name those that no test notices: TESTS= selects
+	$(packages) build test
+	@mkdir -p build/mutants
+	python3 tests/mutants/run.py build/mutants $(TESTS)
+
 tidy:  ## clang-tidy over the library, the tool and the examples
 	$(packages) build test clang lint
 	cmake --preset clang
@@ -90,4 +95,4 @@ clean:  ## remove build/
 	rm -rf build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan clang bench soak fuzz tidy format format-check install build-tool clean
+.PHONY: help demo test asan tsan clang bench soak fuzz mutants tidy format format-check install build-tool clean

@@ -34,8 +34,8 @@ LAYERS = {
 }
 # The files of the loop that choose a backend, and so may name one.
 BACKEND_CHOICE = ("loop.cpp", "event_loop.cpp")
-# The file of the loop that makes simulated worlds, and the header by which it does.
-WORLDS = {"simulation.cpp": "simulated_world.h"}
+# The files of the loop about simulated worlds, and the header by which they see them.
+WORLDS = {"simulation.cpp": "simulated_world.h", "fault_script.cpp": "simulated_world.h"}
 # Parts of the loop that are themselves about the operating system.
 OS_IN_LOOP = ("thread_pool", "resolver_threads", "resolver", "signals", "children",
               "spawn", "spawn_child")

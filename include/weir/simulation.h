@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weir::inline v0 {
@@ -19,6 +20,7 @@ class SimulatedNetwork;
 
 namespace detail {
 struct SimulatedHostAccess;
+class FaultScript;
 class SimulatedPrograms;
 namespace simulated {
 class Host;
@@ -50,6 +52,16 @@ struct SimulationOptions {
   /// How many bytes one direction of a connection, or a pipe, holds before its sender has to wait; and
   /// about how many a datagram socket holds before more are lost, or, if it is a Unix one, have to wait.
   std::size_t buffer_size = std::size_t{256} * 1024;
+};
+
+/// What a simulated network answers to who asks for a name.
+struct SimulatedName {
+  /// In this order; none: there is no such name.
+  std::vector<std::string> addresses{};
+  /// The answer takes so long; with hours(24 * 365) nobody will live to hear it.
+  std::chrono::nanoseconds delay{};
+  /// Nobody can say: the resolver's EAI_AGAIN, after the delay.
+  bool fails = false;
 };
 
 /// Names a host of a SimulatedNetwork, and keeps the network's inside alive. LoopOptions::host puts a loop on
@@ -130,6 +142,10 @@ class WEIR_API SimulatedNetwork {
   SimulatedHost add_host(const std::string& name, Program program,
                          const std::vector<std::string>& addresses = {});
 
+  /// From here on that is the answer to `name`, which may also be that of a host; at first these alone are
+  /// known, and answered at once. Throws std::invalid_argument for what is no address.
+  void set_name(const std::string& name, const SimulatedName& answer);
+
   /// The loop of the host's program; null if it has none, or is down.
   EventLoop* loop(const SimulatedHost& host) const;
 
@@ -162,6 +178,23 @@ class WEIR_API SimulatedNetwork {
   /// order they were given.
   void at(std::chrono::nanoseconds time, std::function<void()> fault);
 
+  /// Faults by their time, one a line; as at() with the functions of those names:
+  ///
+  ///     # what is behind a # is not read
+  ///     20s   isolate server
+  ///     30s   heal                           or: heal server client
+  ///     40s   partition server client        both ways; or one way: partition server -> client
+  ///     1min  crash server
+  ///     70s   restart server
+  ///     80s   link server client delay=10ms..50ms rate=100000 loss=0.1 duplicate=0.01 reorder=0.1
+  ///     90s   name db.test 10.0.0.1 fd00::1 delay=2s
+  ///     95s   name db.test fails
+  ///
+  /// Times have one of the units ns, us, ms, s, min and h, rates are in bytes a second. A link is as
+  /// LinkOptions are by default but for what is said, in both directions, or with -> in one.
+  /// Throws std::invalid_argument that names the line, and what is wrong with it; then nothing is scheduled.
+  void script(std::string_view faults);
+
   // --- Running: throws WrongStateError while a loop runs on this thread ----------------------------
 
   /// Runs all loops for so much virtual time.
@@ -182,6 +215,7 @@ class WEIR_API SimulatedNetwork {
   detail::simulated::Host& own(const SimulatedHost& host) const;
   void cut(const SimulatedHost& from, const SimulatedHost& to);
   void tell(const std::string& what) const;
+  friend class detail::FaultScript;
 
   std::uint64_t seed_;
   std::shared_ptr<detail::simulated::World> world_;

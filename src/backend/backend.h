@@ -407,6 +407,13 @@ class LoopTurns {
   ~LoopTurns() = default;
 };
 
+/// The answer of a backend that knows names itself.
+struct KnownName {
+  std::vector<Address> addresses{};  ///< without ports; none: there is no such name
+  std::chrono::nanoseconds delay{};  ///< after which it comes
+  bool fails = false;                ///< nobody can say
+};
+
 /// One kernel, or a pretended one.
 class Backend {
  public:
@@ -486,9 +493,8 @@ class Backend {
   virtual ConnectStart connect(const Address& remote, const Address& local,
                                ConnectEvents& events) = 0;
 
-  /// The addresses of `host` if this backend knows names itself (none: no such name); nothing if the
-  /// system's resolver is to be asked.
-  virtual std::optional<std::vector<Address>> known_addresses(std::string_view host) const = 0;
+  /// What `host` is if this backend knows names itself; nothing if the system's resolver is to be asked.
+  virtual std::optional<KnownName> known_name(std::string_view host) const = 0;
 };
 
 std::unique_ptr<Backend> make_epoll_backend();

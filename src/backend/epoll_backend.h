@@ -103,9 +103,7 @@ class EpollBackend final : public Backend {
   AddressFamily socket_family(int descriptor) const noexcept override;
   Address peer_address(int descriptor) const override;
   ConnectStart connect(const Address& remote, const Address& local, ConnectEvents& events) override;
-  std::optional<std::vector<Address>> known_addresses(std::string_view) const override {
-    return std::nullopt;
-  }
+  std::optional<KnownName> known_name(std::string_view) const override { return std::nullopt; }
 
   // --- For the sources
   /// epoll_ctl(); but nothing in a forked copy of the process, whose set is the parent's too. [O6]

@@ -72,7 +72,7 @@ class SimulatedBackend final : public Backend {
   }
   Address peer_address(int) const override { return {}; }
   ConnectStart connect(const Address& remote, const Address& local, ConnectEvents& events) override;
-  std::optional<std::vector<Address>> known_addresses(std::string_view host) const override;
+  std::optional<KnownName> known_name(std::string_view host) const override;
 
  private:
   Network& network() const noexcept { return host_.network(); }
@@ -169,12 +169,11 @@ Result<std::shared_ptr<Socket>> SimulatedBackend::client_socket(const Address& r
   return std::shared_ptr<Socket>(host_.tcp().open(host_.specific(binding->address(), to), to));
 }
 
-std::optional<std::vector<Address>> SimulatedBackend::known_addresses(std::string_view host) const {
+std::optional<KnownName> SimulatedBackend::known_name(std::string_view host) const {
   if (host == "localhost") {
-    return std::vector{loopback(AddressFamily::ipv6, 0), loopback(AddressFamily::ipv4, 0)};
+    return KnownName{{loopback(AddressFamily::ipv6, 0), loopback(AddressFamily::ipv4, 0)}};
   }
-  const Host* const named = network().host_named(host);
-  return named == nullptr ? std::vector<Address>() : named->addresses();
+  return network().name_answer(host);
 }
 
 }  // namespace

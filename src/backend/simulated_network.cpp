@@ -83,6 +83,12 @@ Host* Network::host_named(std::string_view name) const noexcept {
   return found == hosts_.end() ? nullptr : found->get();
 }
 
+KnownName Network::name_answer(std::string_view name) const {
+  if (const auto set = names_.find(name); set != names_.end()) return set->second;
+  const Host* const named = host_named(name);
+  return named == nullptr ? KnownName() : KnownName{named->addresses()};
+}
+
 Host* Network::host_at(const Address& address, Host& from) const noexcept {
   if (from.has(address)) return &from;
   const auto found = std::ranges::find_if(

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -118,6 +119,11 @@ class Network {
   Host& add_host(std::string name, const std::vector<Address>& addresses);
   const std::vector<std::unique_ptr<Host>>& hosts() const noexcept { return hosts_; }
   Host* host_named(std::string_view name) const noexcept;
+  /// From here on `name` has that answer, be it a host's or not.
+  void set_name(const std::string& name, KnownName answer) {
+    names_.insert_or_assign(name, std::move(answer));
+  }
+  KnownName name_answer(std::string_view name) const;
   /// Who is reached by `from` at `address`; null if nobody has it.
   Host* host_at(const Address& address, Host& from) const noexcept;
 
@@ -155,6 +161,7 @@ class Network {
   const std::size_t max_segment_;
   const std::size_t buffer_size_;
   std::vector<std::unique_ptr<Host>> hosts_;
+  std::map<std::string, KnownName, std::less<>> names_;  ///< that were given an answer
   std::map<std::pair<std::size_t, std::size_t>, Link> links_;
   Hash hash_;
 };

@@ -205,6 +205,24 @@ std::string subject_of(const AddressQuestion& question) {
   return subject;
 }
 
+/// Completes `future` by what the backend knows of the name, at once or when it is time.
+void answer(Loop& loop, const Future<Addresses>& future, const AddressQuestion& question,
+            KnownName known) {
+  Result<Addresses> addresses = resolver_error(EAI_AGAIN);
+  if (!known.fails) {
+    addresses = known_answer(question, addresses_of(question, std::move(known.addresses)));
+  }
+  if (known.delay <= std::chrono::nanoseconds::zero()) {
+    return complete(future, std::move(addresses), subject_of(question));
+  }
+  loop.call_after(
+      known.delay,
+      [future, addresses = std::move(addresses), subject = subject_of(question)]() mutable {
+        if (!future.done()) complete(future, std::move(addresses), subject);
+      },
+      {});
+}
+
 std::exception_ptr closed_error() {
   return std::make_exception_ptr(WrongStateError("Event loop is closed"));
 }
@@ -291,9 +309,8 @@ Future<std::vector<AddressInfo>> getaddrinfo(EventLoop& loop, std::string_view h
     future.set_exception(std::move(flaw));
   } else if (auto literal = literal_answer(question)) {
     future.set_result(std::move(*literal));
-  } else if (auto known = inner.backend().known_addresses(host)) {
-    complete(future, known_answer(question, addresses_of(question, std::move(*known))),
-             subject_of(question));
+  } else if (auto known = inner.backend().known_name(host)) {
+    answer(inner, future, question, std::move(*known));
   } else {
     std::string subject = subject_of(question);
     Lookup<Addresses>::start(
@@ -312,7 +329,7 @@ Future<NameInfo> getnameinfo(EventLoop& loop, const Address& address, int flags)
     future.set_exception(closed_error());
   } else if (address.empty()) {
     complete(future, Result<NameInfo>(resolver_error(EAI_FAMILY)), "name of no address");
-  } else if (inner.backend().known_addresses(address.host())) {
+  } else if (inner.backend().known_name(address.host())) {
     complete(future, known_names(address, flags), subject);
   } else {
     Lookup<NameInfo>::start(

@@ -77,6 +77,20 @@ using detail::simulated::Host;
 using detail::simulated::Network;
 using detail::simulated::World;
 
+namespace {
+
+std::vector<Address> parse(const std::vector<std::string>& addresses) {
+  std::vector<Address> parsed;
+  for (const std::string& text : addresses) {
+    const auto address = Address::parse(text, 0);
+    if (!address) throw std::invalid_argument("\"" + text + "\" is no IPv4 or IPv6 address");
+    parsed.push_back(*address);
+  }
+  return parsed;
+}
+
+}  // namespace
+
 // --- SimulatedHost -------------------------------------------------------------------------------
 
 Host& SimulatedHost::get() const {
@@ -111,12 +125,7 @@ Host& SimulatedNetwork::own(const SimulatedHost& host) const {
 
 SimulatedHost SimulatedNetwork::add_host(const std::string& name,
                                          const std::vector<std::string>& addresses) {
-  std::vector<Address> parsed;
-  for (const std::string& text : addresses) {
-    const auto address = Address::parse(text, 0);
-    if (!address) throw std::invalid_argument("\"" + text + "\" is no IPv4 or IPv6 address");
-    parsed.push_back(*address);
-  }
+  std::vector<Address> parsed = parse(addresses);
   Network& network = world_->network();
   if (addresses.empty()) {
     const std::size_t number = network.hosts().size() + 1;
@@ -137,6 +146,11 @@ SimulatedHost SimulatedNetwork::add_host(const std::string& name, Program progra
   SimulatedHost host = add_host(name, addresses);
   programs_->add(host, std::move(program));
   return host;
+}
+
+void SimulatedNetwork::set_name(const std::string& name, const SimulatedName& answer) {
+  world_->network().set_name(name, {parse(answer.addresses), answer.delay, answer.fails});
+  tell("another answer to the name " + name);
 }
 
 EventLoop* SimulatedNetwork::loop(const SimulatedHost& host) const {

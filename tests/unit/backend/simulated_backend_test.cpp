@@ -114,8 +114,8 @@ TEST_F(SimulatedBackendTest, KnowsNoAddressesButItsOwn) {
   EXPECT_EQ(bind_error({}), std::errc::address_family_not_supported);
   EXPECT_FALSE(bind_error(Address::ipv4({127, 1, 2, 3}, 80)));
 
-  EXPECT_EQ(backend->known_addresses("localhost"), std::vector({v6(0), v4(0)}));
-  EXPECT_EQ(backend->known_addresses("example.org"), std::vector<Address>());
+  EXPECT_EQ(backend->known_name("localhost")->addresses, std::vector({v6(0), v4(0)}));
+  EXPECT_EQ(backend->known_name("example.org")->addresses, std::vector<Address>());
 }
 
 TEST_F(SimulatedBackendTest, HasNothingToDoWithDescriptors) {
