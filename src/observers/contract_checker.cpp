@@ -14,14 +14,6 @@ constexpr std::size_t history_size = 24;
 /// [S3]
 constexpr std::size_t most_per_callback = std::size_t{256} * 1024;
 
-/// What is kept of an occurrence: a line is made of it only when somebody wants to read it.
-struct Remembered {
-  Activity activity{};
-  std::size_t size = 0;
-  std::size_t depth = 0;
-  int number = 0;
-};
-
 /// Callbacks and calls whose number of bytes is worth telling.
 bool has_size(Activity activity) {
   switch (activity) {
@@ -34,14 +26,6 @@ bool has_size(Activity activity) {
     case Activity::sendto: return true;
     default: return false;
   }
-}
-
-std::string to_line(const Remembered& remembered) {
-  std::string line(2 * remembered.depth, ' ');
-  line += to_string(remembered.activity);
-  line += has_size(remembered.activity) ? '(' + std::to_string(remembered.size) + ')' : "()";
-  if (remembered.number != 0) line += " #" + std::to_string(remembered.number);
-  return line;
 }
 
 /// Brings something from the peer, so that it must not come while reading is paused.
@@ -144,6 +128,16 @@ class ContractChecker::TransportChecker final : public TransportObserver {
   // --- At any time
   void check_state(const Occurrence& what);
   void check_flow_is_told(Activity activity);
+
+  /// What is kept of an occurrence: a line is made of it only when somebody wants to read it.
+  struct Remembered {
+    Activity activity{};
+    std::size_t size = 0;
+    std::size_t depth = 0;
+    int number = 0;
+
+    std::string to_line() const;
+  };
 
   void remember(const Occurrence& what);
   void violated(const char* rule, std::string what);
@@ -477,6 +471,14 @@ void ContractChecker::TransportChecker::call_ends(const Occurrence& what) {
 
 // --- What is told -----------------------------------------------------------------------------------
 
+std::string ContractChecker::TransportChecker::Remembered::to_line() const {
+  std::string line(2 * depth, ' ');
+  line += to_string(activity);
+  line += has_size(activity) ? '(' + std::to_string(size) + ')' : "()";
+  if (number != 0) line += " #" + std::to_string(number);
+  return line;
+}
+
 void ContractChecker::TransportChecker::remember(const Occurrence& what) {
   if (history_.size() == history_size) history_.pop_front();
   history_.push_back({what.activity, what.size, shared_->frames.size(), what.number});
@@ -491,7 +493,7 @@ void ContractChecker::TransportChecker::violated(const char* rule, std::string w
       violation.transport += std::string(", ") + end + ' ' + known->to_string();
     }
   }
-  for (const Remembered& remembered : history_) violation.history.push_back(to_line(remembered));
+  for (const Remembered& remembered : history_) violation.history.push_back(remembered.to_line());
   shared_->tell(violation);
 }
 
