@@ -27,6 +27,7 @@
 #include <weir/tls.h>
 #include <weir/tls_context.h>
 #include <weir/tls_info.h>
+#include <weir/trace.h>
 #include <weir/transport.h>
 #include <weir/unix_socket.h>
 #include <weir/version.h>
