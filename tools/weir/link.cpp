@@ -26,27 +26,40 @@ void Link::Side::stream_made(Stream stream) {
 bool Link::Side::eof_received() {
   ended_ = true;
   if (stream_.is_cut_off() && !link_.closing_) link_.cut_off(end_);
-  if (other_.ended_) {
-    link_.close_ends();
-  } else if (other_.stream_.can_write_eof()) {
-    other_.stream_.write_eof();
-  } else {
-    link_.close_when_silent(other_);
-  }
+  link_.ended(end_);
   return stream_.can_write_eof();  // the other direction goes on, if it can
 }
 
 void Link::Side::connection_lost(const weir::CloseReason& reason) {
   state_ = State::lost;
   link_.lost(end_, reason);
-  const bool said_all = ended_ && !reason && !stream_.can_write_eof();
-  if (said_all && end_ == End::near && other_.state_ == State::made && !link_.closing_) {
-    link_.close_when_silent(
-        other_);  // it was told the end, and may not be through with what it got
-  } else {
-    link_.close_ends();
-  }
+  link_.left(end_, reason);
   link_.finish_if_lost();
+}
+
+void Link::pass(End from, std::span<const std::byte> data) {
+  (from == End::near ? counts_.forward : counts_.back) += data.size();
+  stream_behind(from).write(data);
+}
+
+void Link::pass_end(End from) {
+  side(from).be_through();
+  Side& behind = side(other(from));
+  if (behind.is_through() || side(from).is_lost()) {
+    close_ends();
+  } else if (behind.stream().can_write_eof()) {
+    behind.stream().write_eof();
+  } else {
+    close_when_silent(behind);
+  }
+}
+
+void Link::left(End end, const weir::CloseReason& reason) {
+  if (end == End::near && !reason && near_.has_said_all() && far_.is_made() && !closing_) {
+    close_when_silent(far_);  // it was told the end, and may not be through with what it got
+  } else {
+    close_ends();
+  }
 }
 
 void Link::give_up() {
@@ -76,6 +89,12 @@ void Link::abort_ends() {
   closing_ = true;
   near_.stream().abort();
   far_.stream().abort();
+}
+
+void Link::reset_ends() {
+  closing_ = true;
+  near_.stream().reset();
+  far_.stream().reset();
 }
 
 void Link::finish_if_lost() {

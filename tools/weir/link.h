@@ -38,8 +38,9 @@ class Link : public std::enable_shared_from_this<Link> {
   Link(weir::EventLoop& loop, std::chrono::duration<double> linger, ByteCounts& counts)
       : loop_(loop),
         linger_(linger),
-        near_(*this, End::near, far_, counts.forward),
-        far_(*this, End::far, near_, counts.back) {}
+        counts_(counts),
+        near_(*this, End::near, far_),
+        far_(*this, End::far, near_) {}
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
   virtual ~Link() = default;
@@ -58,9 +59,28 @@ class Link : public std::enable_shared_from_this<Link> {
   void abort_ends();
 
  protected:
-  const Stream& near_stream() const { return near_.stream(); }
+  const Stream& stream(End end) const { return side(end).stream(); }
+  const Stream& stream_behind(End end) const { return stream(other(end)); }
+
+  /// Counts bytes of `from` and writes them to the other end.
+  void pass(End from, std::span<const std::byte> data);
+  /// Tells the other end that no more comes from this one, or ends both if neither has more to say.
+  void pass_end(End from);
+  /// Ends both at once, as Stream::reset().
+  void reset_ends();
+
   virtual void made(End) {}
   virtual void lost(End, const weir::CloseReason&) {}
+
+  // What becomes of what the ends bring: it is passed on at once. A link that takes its time overrides these.
+  virtual void received(End from, std::span<const std::byte> data) { pass(from, data); }
+  virtual void ended(End from) { pass_end(from); }
+  /// It takes no more for now; again it does.
+  virtual void clogged(End end) { stream_behind(end).pause_reading(); }
+  virtual void drained(End end) { stream_behind(end).resume_reading(); }
+  /// It is lost, as lost() has told.
+  virtual void left(End end, const weir::CloseReason& reason);
+
   /// The end of its stream came, but perhaps not from its peer: bytes may be missing.
   virtual void cut_off(End) {}
   /// It was silent for long enough, and is closed.
@@ -71,31 +91,33 @@ class Link : public std::enable_shared_from_this<Link> {
  private:
   class Side final : public StreamProtocol {
    public:
-    Side(Link& link, End end, Side& other, std::uint64_t& received)
-        : link_(link), end_(end), other_(other), received_(received) {}
+    Side(Link& link, End end, Side& other) : link_(link), end_(end), other_(other) {}
 
     void stream_made(Stream stream) override;
     void data_received(std::span<const std::byte> data) override {
-      received_ += data.size();
       heard_ = heard_ || !other_.is_lost();
-      other_.stream_.write(data);
+      link_.received(end_, data);
     }
     bool eof_received() override;
     void pause_writing() override {
       other_.held_ = true;
-      other_.stream_.pause_reading();
+      link_.clogged(end_);
     }
     void resume_writing() override {
       other_.held_ = false;
-      other_.stream_.resume_reading();
+      link_.drained(end_);
     }
     void connection_lost(const weir::CloseReason& reason) override;
 
     End end() const { return end_; }
     const Stream& stream() const { return stream_; }
-    bool has_ended() const { return ended_; }
+    bool is_made() const { return state_ == State::made; }
     bool is_lost() const { return state_ == State::lost; }
     void never() { state_ = State::lost; }
+    /// No more comes from it, and the other end has been told.
+    bool is_through() const { return through_; }
+    void be_through() { through_ = true; }
+    bool has_said_all() const { return ended_ && !stream_.can_write_eof(); }
     /// Whether nothing has come since it was asked last, and something could have.
     bool is_silent() { return !std::exchange(heard_, false) && !held_ && !stream_.has_unsent(); }
 
@@ -105,19 +127,23 @@ class Link : public std::enable_shared_from_this<Link> {
     Link& link_;
     End end_;
     Side& other_;
-    std::uint64_t& received_;
     Stream stream_;
     State state_ = State::expected;
     bool ended_ = false;  // it receives no more
+    bool through_ = false;
     bool heard_ = false;  // something for the other end, since is_silent() was called
     bool held_ = false;   // what it receives has to wait
   };
 
+  static End other(End end) { return end == End::near ? End::far : End::near; }
+  Side& side(End end) { return end == End::near ? near_ : far_; }
+  const Side& side(End end) const { return end == End::near ? near_ : far_; }
   void close_when_silent(Side& side);
   void finish_if_lost();
 
   weir::EventLoop& loop_;
   std::chrono::duration<double> linger_;
+  ByteCounts& counts_;
   weir::TimerHandle silence_;
   Side near_;
   Side far_;

@@ -1,5 +1,7 @@
 #include "stream.h"
 
+#include <sys/socket.h>
+
 #include <exception>
 #include <system_error>
 
@@ -58,6 +60,15 @@ void Stream::abort() const {
   if (pipes_ && pipes_->command) return pipes_->command->close();
   writer_.abort();
   reader_.close();
+}
+
+void Stream::reset() const {
+  if (const auto socket = writer_.get_extra_info<weir::SocketView>("socket")) {
+    // A socket that is closed without lingering sends RST instead of FIN. Where this fails it is an abort().
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(socket->descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  abort();
 }
 
 weir::Future<> open_stream(weir::EventLoop& loop, const Url& url,

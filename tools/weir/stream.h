@@ -53,6 +53,9 @@ class Stream {
   void close() const;
   /// Ends both directions at once; a command is killed.
   void abort() const;
+  /// As abort(), and the peer of a TCP socket is told that it was no regular end: ECONNRESET. Unix sockets have
+  /// no such thing.
+  void reset() const;
 
   /// Empty for anything but a socket that has one.
   std::optional<weir::Address> peer() const {
