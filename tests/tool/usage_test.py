@@ -14,6 +14,8 @@ CONNECT = "write tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH, unix-abstract:NAM
 LISTEN = "write tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH, unix-abstract:NAME or stdio:"
 TARGET = "write tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH, unix-abstract:NAME, exec:COMMAND or stdio:"
 NO_STREAM = "datagrams are no stream, only echo and bench speak udp"
+CHAOS = "write tcp://HOST:PORT, unix:/PATH or unix-abstract:NAME"
+NO_NETWORK = "there is no network to have faults, put weir relay there"
 OF_CLIENTS = "ca=FILE, cert=FILE, key=FILE, insecure, alpn=NAME,NAME and name=HOST"
 OF_SERVERS = "ca=FILE, cert=FILE, key=FILE and alpn=NAME,NAME"
 TOO_LONG = "that of a socket has 107 at most, take a shorter one"
@@ -45,6 +47,33 @@ WRONG = [
      "--status: maybe not in {always,auto,never}; see weir relay --help"),
     ("relay --backend simulated tcp://h:0 exec:cat",
      "no simulated network for 'relay': nothing outside this process can reach it; use --backend "
+     "epoll, or try weir bench or weir demo on it"),
+    ("chaos tcp://h:0", "TARGET is required; see weir chaos --help"),
+    ("chaos exec:cat tcp://h:1",
+     f"scheme 'exec' in 'exec:cat'; a command cannot be listened on: {CHAOS}"),
+    ("chaos stdio: tcp://h:1", f"scheme 'stdio' in 'stdio:'; {NO_NETWORK}: {CHAOS}"),
+    ("chaos tcp://h:0 exec:cat", f"scheme 'exec' in 'exec:cat'; {NO_NETWORK}: {CHAOS}"),
+    ("chaos tls://h:0 tcp://h:1", "scheme 'tls' in 'tls://h:0'; faults are of what is under TLS, which "
+                                  f"passes through tcp: {CHAOS}"),
+    ("chaos tcp://h:0 udp://h:1", f"scheme 'udp' in 'udp://h:1'; {NO_STREAM}: {CHAOS}"),
+    ("chaos tcp://h:0 tcp://h:1 --latency 50",
+     "--latency: '50' is not a time of a day at most; write 50ms, 1.5s or 2min; see weir chaos --help"),
+    ("chaos tcp://h:0 tcp://h:1 --rate fast",
+     "--rate: 'fast' is not a size; write 1024, 64KiB or 1MiB; see weir chaos --help"),
+    ("chaos tcp://h:0 tcp://h:1 --stall -1",
+     "--stall: '-1' is not a number from 0 to 1024; write 0.01; see weir chaos --help"),
+    ("chaos tcp://h:0 tcp://h:1 --forward lag=5ms",
+     "--forward: unknown fault 'lag'; there are latency, jitter, rate, segments, stall, stall-for, reset "
+     "and reset-at; see weir chaos --help"),
+    ("chaos tcp://h:0 tcp://h:1 --back latency",
+     "--back: no value of 'latency'; write latency=TIME; see weir chaos --help"),
+    ("chaos tcp://h:0 tcp://h:1 --do sleep",
+     "--do: unknown fault 'sleep'; there are latency, jitter, rate, segments, stall, stall-for, reset, "
+     "reset-at and partition; see weir chaos --help"),
+    ("chaos tcp://h:0 tcp://h:1 --seed -1",
+     "--seed: '-1' is not a whole number of 19 digits at most; see weir chaos --help"),
+    ("chaos --backend simulated tcp://h:0 tcp://h:1",
+     "no simulated network for 'chaos': nothing outside this process can reach it; use --backend "
      "epoll, or try weir bench or weir demo on it"),
     ("echo tcp:h:1", "no '//' after tcp: in 'tcp:h:1'; write tcp://HOST:PORT"),
     ("echo udp:h:1", "no '//' after udp: in 'udp:h:1'; write udp://HOST:PORT"),
@@ -133,7 +162,7 @@ WRONG = [
     ("connect tcp://h:1 more", "The following argument was not expected: more; see weir connect "
                                "--help"),
     ("demo --fast", "The following argument was not expected: --fast; see weir demo --help"),
-    ("serve", "unknown subcommand 'serve'; there are echo, connect, relay, bench and demo"),
+    ("serve", "unknown subcommand 'serve'; there are echo, connect, relay, chaos, bench and demo"),
     ("", "A subcommand is required; see weir --help"),
 ]
 
@@ -158,10 +187,10 @@ class CommandLine(ProgramTest):
     def test_help(self):
         code, out, err = self.run_tool("--help")
         self.assertEqual((code, err), (0, ""))
-        for word in ("echo", "connect", "relay", "bench", "demo", "tls://", "udp://", "unix:",
+        for word in ("echo", "connect", "relay", "chaos", "bench", "demo", "tls://", "udp://", "unix:",
                      "unix-abstract:", "exec:", "stdio:", "Examples:", "Exit codes:"):
             self.assertIn(word, out)
-        for command in "echo", "connect", "relay", "bench":
+        for command in "echo", "connect", "relay", "chaos", "bench":
             code, out, _ = self.run_tool(command, "--help")
             self.assertEqual(code, 0)
             self.assertIn(f"Example:\n  ", out)

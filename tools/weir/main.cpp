@@ -9,15 +9,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 
 #include "bench.h"
+#include "chaos.h"
+#include "chaos_script.h"
 #include "connect.h"
 #include "demo.h"
 #include "echo.h"
 #include "errors.h"
+#include "faults.h"
 #include "relay.h"
 
 namespace weir_tool {
@@ -46,6 +50,7 @@ Examples:
   printf 'hello\n' | weir connect tcp://127.0.0.1:8888
   weir relay tcp://127.0.0.1:9999 unix:/tmp/echo --max-connections 100
   weir relay tcp://127.0.0.1:7777 'exec:sort -u'
+  weir chaos tcp://127.0.0.1:9999 tcp://127.0.0.1:8888 --latency 50ms --segments 8
   weir bench udp://127.0.0.1:8888 --connections 100 --size 64
   weir demo
 
@@ -54,7 +59,7 @@ Exit codes:
   1  it failed while it ran: port in use, connection refused, a wrong byte
   2  the command line is wrong)";
 
-constexpr const char* subcommands = "echo, connect, relay, bench and demo";
+constexpr const char* subcommands = "echo, connect, relay, chaos, bench and demo";
 constexpr std::size_t largest_message = std::size_t{16} * 1024 * 1024;
 
 /// A number in a range, refused in words a person would use.
@@ -65,6 +70,16 @@ CLI::Validator number(double least, double most) {
     const bool is_number = end != text.c_str() && *end == '\0';
     if (is_number && value >= least && value <= most) return std::string();
     return fmt::format("'{}' is not a number from {} to {}", text, least, most);
+  };
+  return CLI::Validator(refusal, "");
+}
+
+CLI::Validator whole_number() {
+  const auto refusal = [](const std::string& text) {
+    const bool is_one =
+        text.size() < 20 && text.find_first_not_of("0123456789") == std::string::npos;
+    return is_one ? std::string()
+                  : fmt::format("'{}' is not a whole number of 19 digits at most", text);
   };
   return CLI::Validator(refusal, "");
 }
@@ -185,6 +200,90 @@ void add_relay(CLI::App& app, RelayCommand& command) {
       "Example:\n  weir relay tcp://127.0.0.1:9999 unix:/tmp/echo --max-connections 100");
 }
 
+/// What a function that throws UsageError has to say against a text.
+CLI::Validator parsed_by(const std::function<void(const std::string&)>& parse) {
+  const auto refusal = [parse](const std::string& text) {
+    try {
+      parse(text);
+      return std::string();
+    } catch (const UsageError& error) {
+      return std::string(error.what());
+    }
+  };
+  return CLI::Validator(refusal, "");
+}
+
+void add_faults(CLI::App& chaos, ChaosCommand& command) {
+  for (const FaultSetting& setting : fault_settings()) {
+    chaos
+        .add_option_function<std::string>(
+            fmt::format("--{}", setting.name),
+            [&command, &setting](const std::string& value) {
+              command.both.push_back(fmt::format("{}={}", setting.name, value));
+            },
+            std::string(setting.help))
+        ->check(parsed_by(
+            [&setting](const std::string& value) { (void)parse_fault_change(setting, value); }))
+        ->option_text(std::string(setting.form));
+  }
+  const CLI::Validator is_list = parsed_by([](const std::string& list) {
+    Faults faults;
+    change_faults(faults, list);
+  });
+  chaos.add_option("--forward", command.forward, "What is otherwise towards the target")
+      ->check(is_list)
+      ->allow_extra_args(false)
+      ->option_text("FAULT=VALUE,...");
+  chaos.add_option("--back", command.back, "What is otherwise on the way back")
+      ->check(is_list)
+      ->allow_extra_args(false)
+      ->option_text("FAULT=VALUE,...");
+}
+
+void add_chaos(CLI::App& app, ChaosCommand& command) {
+  CLI::App* chaos =
+      app.add_subcommand("chaos", "A relay with faults: late, slow, in pieces, stopped, reset");
+  chaos->add_option("LISTEN", command.listen_url, "Where to listen: tcp, unix or unix-abstract")
+      ->required()
+      ->option_text(" ");
+  chaos->add_option("TARGET", command.target_url, "What to connect to: tcp, unix or unix-abstract")
+      ->required()
+      ->option_text(" ");
+  add_faults(*chaos, command);
+  chaos
+      ->add_option("--script", command.script_path,
+                   "Faults at their times, a line each, as docs/chaos.md says")
+      ->option_text("FILE");
+  chaos->add_option("--do", command.script_lines, "A line of a script; may be repeated")
+      ->check(parsed_by([](const std::string& line) { (void)parse_script_line(line); }))
+      ->allow_extra_args(false)
+      ->option_text("LINE");
+  chaos
+      ->add_option("--seed", command.seed,
+                   "Of all that is random; the same again does the same (any)")
+      ->check(whole_number())
+      ->option_text("N");
+  chaos
+      ->add_option("--grace", command.grace_seconds,
+                   "How long connections may go on after SIGINT or SIGTERM (5)")
+      ->check(number(0, 86400))
+      ->option_text("SECONDS");
+  add_backend(*chaos, command.backend);
+  chaos->footer(
+      "Faults delay bytes, cut them up or end the connection; no byte is changed, lost or "
+      "overtaken.\n"
+      "TIME is 50ms, 2s or 1min, BYTES 4096 or 64KiB; 0 is none. They are of both directions, but "
+      "for\n"
+      "what --forward and --back say. Lines of a script: 'at 2s partition forward for 3s',\n"
+      "'at 5s latency 200ms back', 'at 8s reset', 'connection 3: reset back after 4096'; times are "
+      "of\n"
+      "each connection. Prints 'seed N', 'listening on URL', and each reset, stall and "
+      "partition.\n\n"
+      "Example:\n  weir chaos tcp://127.0.0.1:9999 tcp://127.0.0.1:8888 --latency 50ms --jitter "
+      "20ms\n"
+      "    --back rate=100KiB,reset-at=1MiB --do 'at 2s partition forward for 3s' --seed 7");
+}
+
 void add_bench(CLI::App& app, BenchCommand& command) {
   CLI::App* bench = app.add_subcommand("bench", "Load an echo server, check and measure it");
   bench
@@ -255,11 +354,13 @@ int run(int argc, char** argv) {
   EchoCommand echo;
   ConnectCommand connect;
   RelayCommand relay;
+  ChaosCommand chaos;
   BenchCommand bench;
   DemoCommand demo;
   add_echo(app, echo);
   add_connect(app, connect);
   add_relay(app, relay);
+  add_chaos(app, chaos);
   add_bench(app, bench);
   add_demo(app, demo);
   if (argc > 1) check_subcommand(app, argv[1]);
@@ -271,6 +372,7 @@ int run(int argc, char** argv) {
   if (app.got_subcommand("echo")) return run_echo(echo);
   if (app.got_subcommand("connect")) return run_connect(connect);
   if (app.got_subcommand("relay")) return run_relay(relay);
+  if (app.got_subcommand("chaos")) return run_chaos(chaos);
   if (app.got_subcommand("bench")) return run_bench(bench);
   return run_demo(demo);
 }

@@ -41,6 +41,12 @@ std::string_view objection(Scheme scheme, UrlRole role) {
     return "datagrams are no stream, only echo and bench speak udp";
   }
   if (scheme == Scheme::exec && listens(role)) return "a command cannot be listened on";
+  if (role == UrlRole::chaos_listen || role == UrlRole::chaos_target) {
+    if (scheme == Scheme::tls) return "faults are of what is under TLS, which passes through tcp";
+    if (scheme == Scheme::exec || scheme == Scheme::stdio) {
+      return "there is no network to have faults, put weir relay there";
+    }
+  }
   if (scheme == Scheme::stdio && role == UrlRole::connect) {
     return "standard input and output are the other end already";
   }
