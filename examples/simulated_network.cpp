@@ -1,7 +1,7 @@
 // An echo server and its client on hosts of a simulated network that loses packets, parts them for a while and
 // crashes the server. The protocols are those of real sockets; only the loops are made differently.
 //
-//     example_simulated_network [seed]
+//     simulated_network [seed]
 
 #include <weir/weir.h>
 

@@ -13,6 +13,7 @@
 #include <weir/event_loop.h>
 #include <weir/exception_context.h>
 #include <weir/executor.h>
+#include <weir/explore.h>
 #include <weir/future.h>
 #include <weir/log.h>
 #include <weir/observer.h>

@@ -38,5 +38,11 @@ class SimulatedNetwork(ProgramTest):
         self.assertNotEqual(first[1][7:], other[1][7:])
 
 
+class CheckedLoop(ProgramTest):
+    def test_keeps_to_the_rules(self):
+        self.assertEqual(self.start(example("checked_loop")).finish(),
+                         (0, b"hello, by the rules\n", ""))
+
+
 if __name__ == "__main__":
     unittest.main()

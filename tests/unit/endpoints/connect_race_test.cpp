@@ -109,7 +109,7 @@ class PatientNetwork final : public detail::Backend {
     return code(std::errc::operation_not_supported);
   }
   Address peer_address(int) const override { return {}; }
-  std::optional<KnownName> known_name(std::string_view) const override {
+  std::optional<detail::KnownName> known_name(std::string_view) const override {
     return std::nullopt;
   }
 
