@@ -35,7 +35,7 @@ struct TracedTransport {
   std::string of{};
   /// The other end of the connection, by number; 0 if that is not in the trace.
   std::uint64_t partner = 0;
-  /// The transport that is over this one: that of TLS, or of the process whose output this pipe has. 0: none.
+  /// The transport that is over this one: that of TLS, or of the process whose pipe this is. 0: none.
   std::uint64_t above = 0;
   /// The number of the first entry that is that transport's business, and not of a user of this one.
   std::uint64_t covered_from = 0;
@@ -134,5 +134,29 @@ struct SequenceDiagramOptions {
 /// Equal events that follow each other are one line.
 WEIR_API std::string to_sequence_diagram(const Trace& trace,
                                          const SequenceDiagramOptions& options = {});
+
+struct MermaidOptions {
+  TraceView view{};
+};
+
+/// The trace as a sequenceDiagram of Mermaid, for pages that show those.
+WEIR_API std::string to_mermaid(const Trace& trace, const MermaidOptions& options = {});
+
+struct SvgOptions {
+  TraceView view{};
+};
+
+/// The trace as a picture of its own, light or dark as whoever looks at it prefers: time downwards, more room where more
+/// time passed, though not in proportion. An arrow leaves when something was sent and arrives when it was received.
+WEIR_API std::string to_svg(const Trace& trace, const SvgOptions& options = {});
+
+struct PerfettoOptions {
+  TraceView view{};
+};
+
+/// The trace as JSON in Chrome's format, which ui.perfetto.dev opens: a process for each loop, a thread for each
+/// transport, a slice for each callback and call, a flow for each arrow. What happens in the same instant of virtual
+/// time is a nanosecond apart there, or it would be invisible.
+WEIR_API std::string to_perfetto(const Trace& trace, const PerfettoOptions& options = {});
 
 }  // namespace weir::inline v0

@@ -26,6 +26,7 @@ class Trace::Record {
     std::uint64_t closed = 0;        ///< the entry that closed it
     std::uint64_t cut = 0;           ///< the same, if it was not in order
     std::uint64_t protocol_set = 0;  ///< the last entry that set its protocol
+    std::uint64_t taken_over = 0;    ///< the one that start_tls() made, or would have made
   };
 
   explicit Record(const TraceOptions& options)
@@ -49,6 +50,7 @@ class Trace::Record {
   void forget(const Traced& traced) noexcept;
   void introduce(Traced& traced, const ObservedTransport& transport);
   void find_below(Traced& traced);
+  void cover_pipe(int descriptor, const TracedTransport& process);
   std::string name_of(const EventLoop& loop);
 
   TraceEntry& push(TraceEntry entry);
@@ -138,10 +140,22 @@ void Trace::Record::introduce(Traced& traced, const ObservedTransport& transport
   const ExtraInfo process = transport.get_extra_info("subprocess");
   if (const auto* view = std::get_if<SubprocessView>(&process)) {
     shown.of = "process " + std::to_string(view->pid);
+    for (const int descriptor : view->pipes) cover_pipe(descriptor, shown);
   }
   if (shown.kind != TransportKind::socket && shown.kind != TransportKind::tls) return;
   shown.partner = lonely_.partner_of(shown, traced.layer);
   if (Traced* partner = partner_of(traced)) partner->shown.partner = shown.number;
+}
+
+/// The pipe to or from a process is the process's.
+void Trace::Record::cover_pipe(int descriptor, const TracedTransport& process) {
+  if (descriptor < 0) return;
+  const std::string name = "pipe " + std::to_string(descriptor);
+  for (auto& [_, pipe] : transports_) {
+    if (!pipe.gone && pipe.shown.of == name && pipe.shown.loop == process.loop) {
+      pipe.shown.above = process.number;
+    }
+  }
 }
 
 void Trace::Record::gone(std::uint64_t number) {
@@ -218,14 +232,7 @@ void Trace::Record::begins(std::uint64_t number, const ObservedTransport& transp
   }
   if (what.activity == Activity::start_tls) {
     for (auto& [_, below] : transports_) {
-      if (below.shown.above == number) below.shown.covered_from = below.protocol_set;
-    }
-  }
-  const bool of_process = traced.shown.kind == TransportKind::subprocess;
-  if (const TraceEntry* around = this->entry(entry.inside); of_process && around != nullptr) {
-    Traced* pipe = find(around->transport);
-    if (pipe != nullptr && pipe->shown.kind == TransportKind::read_pipe) {
-      pipe->shown.above = number;
+      if (below.shown.above == number) below.shown.covered_from = below.taken_over;
     }
   }
   const TraceEntry& pushed = push(std::move(entry));
@@ -309,7 +316,11 @@ void Trace::Record::note_consequences(Traced& traced, const ObservedTransport& t
       traced.sent.forget_before(dropped());
       if (takes) traced.sent.wrote(entry, what.size);
       break;
-    case Activity::sendfile: traced.sent.wrote_unseen(entry); break;
+    case Activity::sendfile:
+      // Told of start_tls() as well, which has just set the protocol of the handshake.
+      traced.taken_over = traced.protocol_set;
+      traced.sent.wrote_unseen(entry);
+      break;
     case Activity::sendto:
       if (!closing) {
         datagrams_.sent(entry, traced.shown.sockname, this->entry(entry)->address, what.data);

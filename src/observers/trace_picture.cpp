@@ -20,7 +20,9 @@ class Selection {
     if (entry.is_note()) return true;
     if (entry.activity == Activity::get_buffer && !entry.threw) return false;
     const TracedTransport& own = *trace_.transport(entry.transport);
-    return view_.all_layers || own.above == 0 || entry.number < own.covered_from;
+    if (view_.all_layers || own.above == 0 || entry.number < own.covered_from) return true;
+    // What is written to a process its user writes to the pipe.
+    return own.kind == TransportKind::write_pipe && !is_callback(entry.activity);
   }
 
   /// A transport and those over it are one to look at.
@@ -53,7 +55,7 @@ class PictureMaker {
       if (selection_.shows(entry)) shown_.push_back(&entry);
     }
     picture_.missing = trace_.dropped();
-    if (!trace_.entries().empty()) picture_.begin = trace_.entries().front().begin;
+    if (!shown_.empty()) picture_.begin = shown_.front()->begin;
     know_datagram_sockets();
     make_lifelines();
     for (const TraceEntry* entry : shown_) add(*entry, folding);
@@ -94,12 +96,16 @@ bool crosses(const TraceEntry& entry) {
 
 // --- Lifelines --------------------------------------------------------------------------------------
 
+/// By the addresses they are bound to, and those by which they were reached: 0.0.0.0 has others.
 void PictureMaker::know_datagram_sockets() {
   for (const TraceEntry* entry : shown_) {
     if (entry->is_note()) continue;
     const TracedTransport& transport = *trace_.transport(entry->transport);
-    if (transport.kind == TransportKind::datagram) {
-      datagram_sockets_.insert(transport.sockname.to_string());
+    if (transport.kind != TransportKind::datagram) continue;
+    datagram_sockets_.insert(transport.sockname.to_string());
+    for (const std::uint64_t cause : entry->from) {
+      const TraceEntry* sent = trace_.entry(cause);
+      if (sent != nullptr) datagram_sockets_.insert(sent->address.to_string());
     }
   }
 }
@@ -132,7 +138,8 @@ std::size_t PictureMaker::lifeline_of(std::uint64_t number) {
   if (added) {
     picture_.lifelines.push_back(
         {.loop = transport.loop,
-         .name = of_ == LifelineOf::loop ? transport.loop : name_of(transport)});
+         .name = of_ == LifelineOf::loop ? transport.loop : name_of(transport),
+         .transport = transport.number});
     // Next to its other end, if that is in the trace.
     if (trace_.transport(transport.partner) != nullptr) lifeline_of(transport.partner);
   }
@@ -217,9 +224,11 @@ void PictureMaker::add(const TraceEntry& entry, Folding folding) {
     Event& last = picture_.events.back();
     last.size += event.size;
     ++last.times;
+    picture_.event_of[entry.number] = picture_.events.size() - 1;
     last.arrows.insert(last.arrows.end(), event.arrows.begin(), event.arrows.end());
     return;
   }
+  picture_.event_of[entry.number] = picture_.events.size();
   picture_.events.push_back(std::move(event));
 }
 
@@ -233,6 +242,13 @@ std::string label_of(const Event& event, std::string_view times_sign) {
   std::string text(to_string(event.entry->activity));
   if (carries_data(event.entry->activity)) text += ' ' + bytes_text(event.size);
   if (event.times > 1) text += ' ' + std::string(times_sign) + std::to_string(event.times);
+  return text;
+}
+
+std::string full_label_of(const Event& event, std::string_view times_sign) {
+  std::string text = label_of(event, times_sign);
+  if (event.times > 1) return text;
+  if (const std::string more = details_of(*event.entry); !more.empty()) text += ' ' + more;
   return text;
 }
 

@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weir::inline v0::detail {
@@ -17,6 +19,7 @@ struct Lifeline {
   std::string loop;  ///< empty for somebody outside
   std::string name;
   bool outside = false;
+  std::uint64_t transport = 0;  ///< by number; of a loop the first one
 };
 
 /// From one lifeline to another.
@@ -47,6 +50,7 @@ enum class Folding : std::uint8_t { folded, apart };
 struct Picture {
   std::vector<Lifeline> lifelines;
   std::vector<Event> events;
+  std::map<std::uint64_t, std::size_t> event_of;  ///< by the number of an entry
   TraceEntry::TimePoint begin{};
   std::uint64_t missing = 0;  ///< entries that are no more there
 };
@@ -56,5 +60,7 @@ Picture picture_of(const Trace& trace, const TraceView& view, LifelineOf of, Fol
 
 /// "write 12 B", "write 36 B x3".
 std::string label_of(const Event& event, std::string_view times_sign);
+/// The same, with what the entry has besides; may contain anything.
+std::string full_label_of(const Event& event, std::string_view times_sign);
 
 }  // namespace weir::inline v0::detail

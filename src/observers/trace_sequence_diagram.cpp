@@ -19,6 +19,7 @@ constexpr std::size_t time_columns = 9;
 constexpr std::size_t left_margin = time_columns + 2;
 /// With less from one lifeline to the next nothing can be read.
 constexpr std::size_t least_spacing = 20;
+constexpr std::size_t least_width = 40;
 
 enum class Ink : std::uint8_t { plain, bold, faint, green, cyan, yellow, red };
 
@@ -138,7 +139,7 @@ class Diagram {
       : picture_(picture),
         options_(options),
         signs_(options.unicode ? unicode_signs : ascii_signs),
-        layout_(picture, options.width) {}
+        layout_(picture, std::max(least_width, options.width)) {}
 
   bool has_room() const { return layout_.count() == picture_.lifelines.size(); }
 
@@ -172,6 +173,7 @@ class Diagram {
   std::string row(const Event& event) const;
   CellRow empty_row(std::string_view time) const;
   void draw_arrow(CellRow& row, const Event& event) const;
+  std::string words_of(const Event& event, std::size_t room) const;
   void draw_words(CellRow& row, const Event& event) const;
   Ink ink_of(const Event& event) const;
 
@@ -256,13 +258,18 @@ void Diagram::draw_arrow(CellRow& row, const Event& event) const {
   }
 }
 
+/// What there is room for: details only if something can be read of them.
+std::string Diagram::words_of(const Event& event, std::size_t room) const {
+  static constexpr std::size_t least_details = 6;
+  const std::string label = label_of(event, signs_.times);
+  const std::string full = clean(full_label_of(event, signs_.times));
+  const bool cramped = columns_of(full) > room && room < columns_of(label) + 1 + least_details;
+  return fitted(cramped ? label : full, room, signs_.ellipsis);
+}
+
 void Diagram::draw_words(CellRow& row, const Event& event) const {
   const std::size_t line = event.lifeline, column = layout_.column(line);
   const bool left = layout_.words_to_the_left(line);
-  std::string text = label_of(event, signs_.times);
-  if (event.times == 1) {
-    if (const std::string more = details_of(*event.entry); !more.empty()) text += ' ' + clean(more);
-  }
   const bool call = is_call(event);
   // What leads from the lifeline to the words: the head of an arrow that comes from their side, or the dash of a
   // call within a callback.
@@ -273,7 +280,7 @@ void Diagram::draw_words(CellRow& row, const Event& event) const {
   if (under_arrow) lead = 2;
   const std::size_t room =
       layout_.words(line) - std::min(layout_.words(line), lead + (under_arrow ? 3 : 0));
-  text = fitted(text, room, signs_.ellipsis);
+  const std::string text = words_of(event, room);
   const Ink ink = ink_of(event);
   row.put(column, call ? (left ? signs_.call_left : signs_.call_right) : signs_.callback,
           call ? Ink::faint : ink);

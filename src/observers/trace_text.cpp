@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
-#include <cstdio>
 
 namespace weir::inline v0::detail {
 namespace {
 
 std::string number_text(double value, int digits, const char* unit) {
   std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.*f %s", digits, value, unit);
-  return text.data();
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value,
+                                 std::chars_format::fixed, digits);
+  return std::string(text.data(), end.ptr) + ' ' + unit;
 }
 
 std::string three_digits(double value, const char* unit) {
