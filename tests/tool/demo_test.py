@@ -9,7 +9,7 @@ import unittest
 from programs import ProgramTest, on_a_terminal, tool
 
 LIFE = ["connection_made", "write", "data_received", "pause_writing", "resume_writing", "write_eof",
-        "data_received", "eof_received", "connection_lost"]
+        "data_received", "eof_received", "close", "connection_lost"]
 
 
 class Demo(ProgramTest):
@@ -86,11 +86,11 @@ class Demo(ProgramTest):
         """The client's side of the picture has all callbacks, in asyncio's order."""
         picture = out.partition("server protocol\n")[2].partition("\n\n")[0]
         client = [found[1] for found in map(re.compile(
-            r" *[\d.]+ [um]?s +([a-z_]+)[^│]* [●├]").match, picture.splitlines()) if found]
+            r" *[\d.]+ [um]?s +([a-z_]+)[^│]* ─*[●┤]").match, picture.splitlines()) if found]
         self.assertEqual(client[:len(LIFE)][0:3], LIFE[0:3])
         for name in LIFE:
             self.assertIn(name, client)
-        self.assertEqual(client[-3:], LIFE[-3:])
+        self.assertEqual(client[-4:], LIFE[-4:])
         self.assertLess(client.index("pause_writing"), client.index("resume_writing"))
         self.assertEqual(client.count("connection_made"), 1)
         self.assertEqual(client.count("connection_lost"), 1)

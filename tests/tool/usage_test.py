@@ -161,8 +161,23 @@ WRONG = [
      "--duration: '0' is not a number from 0.001 to 86400; see weir bench --help"),
     ("connect tcp://h:1 more", "The following argument was not expected: more; see weir connect "
                                "--help"),
+    ("trace", "nobody to connect to; give a URL, or --listen URL to serve one here"),
+    ("trace udp://h:1", f"scheme 'udp' in 'udp://h:1'; {NO_STREAM}: {CONNECT}"),
+    ("trace --listen stdio:", "scheme 'stdio' in 'stdio:'; the picture goes there: write "
+                              "tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH or unix-abstract:NAME"),
+    ("trace --format png tcp://h:1",
+     "--format: png not in {mermaid,perfetto,svg,text}; see weir trace --help"),
+    ("trace --for 0 tcp://h:1",
+     "--for: '0' is not a number from 0.001 to 86400; see weir trace --help"),
+    ("trace --backend simulated tcp://h:1",
+     "no simulated network for 'trace without --listen': nothing outside this process can reach it; "
+     "use --backend epoll, or try weir bench or weir demo on it"),
+    ("trace --backend simulated --listen tcp://h:0 exec:cat",
+     "no simulated network for 'trace exec:': nothing outside this process can reach it; use "
+     "--backend epoll, or try weir bench or weir demo on it"),
     ("demo --fast", "The following argument was not expected: --fast; see weir demo --help"),
-    ("serve", "unknown subcommand 'serve'; there are echo, connect, relay, chaos, bench and demo"),
+    ("serve", "unknown subcommand 'serve'; there are echo, connect, relay, chaos, bench, trace and "
+              "demo"),
     ("", "A subcommand is required; see weir --help"),
 ]
 
@@ -187,8 +202,8 @@ class CommandLine(ProgramTest):
     def test_help(self):
         code, out, err = self.run_tool("--help")
         self.assertEqual((code, err), (0, ""))
-        for word in ("echo", "connect", "relay", "chaos", "bench", "demo", "tls://", "udp://", "unix:",
-                     "unix-abstract:", "exec:", "stdio:", "Examples:", "Exit codes:"):
+        for word in ("echo", "connect", "relay", "chaos", "bench", "trace", "demo", "tls://", "udp://",
+                     "unix:", "unix-abstract:", "exec:", "stdio:", "Examples:", "Exit codes:"):
             self.assertIn(word, out)
         for command in "echo", "connect", "relay", "chaos", "bench":
             code, out, _ = self.run_tool(command, "--help")
@@ -215,7 +230,7 @@ class World(ProgramTest):
 
     def test_connection_refused(self):
         url = f"tcp://127.0.0.1:{self.free_port()}"
-        for command in "connect", "bench":
+        for command in "connect", "bench", "trace":
             with self.subTest(command):
                 self.check(f"cannot connect to {url}: Connection refused; start a server there "
                            "first, e.g. weir echo", command, url)

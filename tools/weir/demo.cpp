@@ -20,7 +20,6 @@
 #include "errors.h"
 #include "load.h"
 #include "outside_program.h"
-#include "sequence_diagram.h"
 #include "stream.h"
 #include "terminal.h"
 #include "url.h"
@@ -36,97 +35,55 @@ constexpr std::size_t most_written = std::size_t{64} * 1024 * 1024;
 
 Url any_port() { return TcpUrl{{"127.0.0.1", 0}}; }
 
-// --- One connection, told by both of its sides ---------------------------------------------------
+// --- One connection, seen at both ends -----------------------------------------------------------
 
 /// Echoes the greeting; counts what comes after it, and sends the sum when the client has ended.
-class ToldServer : public StreamProtocol {
+class CountingServer : public StreamProtocol {
  public:
-  explicit ToldServer(Recording& recording) : recording_(recording) {}
-
-  void stream_made(Stream stream) override {
-    stream_ = std::move(stream);
-    recording_.callback(Side::server, "connection_made");
-  }
+  void stream_made(Stream stream) override { stream_ = std::move(stream); }
 
   void data_received(std::span<const std::byte> data) override {
-    recording_.callback(Side::server, "data_received", data.size());
-    if (received_ < greeting.size()) {
-      recording_.call(Side::server, "write", data.size());
-      stream_.write(data);
-    }
+    if (received_ < greeting.size()) stream_.write(data);
     received_ += data.size();
   }
 
   bool eof_received() override {
-    recording_.callback(Side::server, "eof_received");
-    const std::string sum = fmt::format("{} bytes came\n", format_count(received_));
-    recording_.call(Side::server, "write", sum.size());
-    stream_.write(weir::as_bytes(sum));
-    recording_.call(Side::server, "close");
+    stream_.write(weir::as_bytes(fmt::format("{} bytes came\n", format_count(received_))));
     return false;  // false closes, after what was written has been sent
   }
 
-  void connection_lost(const weir::CloseReason&) override {
-    recording_.callback(Side::server, "connection_lost");
-  }
-
  private:
-  Recording& recording_;
   Stream stream_;
   std::uint64_t received_ = 0;
 };
 
 /// Greets; then writes until it is told to pause, and ends when it is told to resume.
-class ToldClient : public StreamProtocol {
+class FloodingClient : public StreamProtocol {
  public:
-  ToldClient(Recording& recording, weir::Future<> done)
-      : recording_(recording), done_(std::move(done)) {}
+  explicit FloodingClient(weir::Future<> done) : done_(std::move(done)) {}
 
   void stream_made(Stream stream) override {
     stream_ = std::move(stream);
-    recording_.callback(Side::client, "connection_made");
-    write(std::string(greeting));
+    stream_.write(weir::as_bytes(greeting));
   }
 
-  void data_received(std::span<const std::byte> data) override {
-    recording_.callback(Side::client, "data_received", data.size());
+  void data_received(std::span<const std::byte>) override {
     if (!std::exchange(flooded_, true)) write_until_paused();
   }
 
-  void pause_writing() override {
-    recording_.callback(Side::client, "pause_writing");
-    paused_ = true;
-  }
-
-  void resume_writing() override {
-    recording_.callback(Side::client, "resume_writing");
-    recording_.call(Side::client, "write_eof");
-    stream_.write_eof();
-  }
-
-  bool eof_received() override {
-    recording_.callback(Side::client, "eof_received");
-    return false;
-  }
-
-  void connection_lost(const weir::CloseReason&) override {
-    recording_.callback(Side::client, "connection_lost");
-    done_.set_result();
-  }
+  void pause_writing() override { paused_ = true; }
+  void resume_writing() override { stream_.write_eof(); }
+  void connection_lost(const weir::CloseReason&) override { done_.set_result(); }
 
  private:
-  void write(const std::string& text) {
-    recording_.call(Side::client, "write", text.size());
-    stream_.write(weir::as_bytes(text));
-  }
-
   void write_until_paused() {
     const std::string block(std::size_t{256} * 1024, '.');
-    for (std::size_t size = 0; !paused_ && size < most_written; size += block.size()) write(block);
+    for (std::size_t size = 0; !paused_ && size < most_written; size += block.size()) {
+      stream_.write(weir::as_bytes(block));
+    }
     if (!paused_) stream_.write_eof();
   }
 
-  Recording& recording_;
   weir::Future<> done_;
   Stream stream_;
   bool flooded_ = false;
@@ -203,16 +160,24 @@ Url first_url(const weir::Server& server) {
 
 void Demo::one_connection() {
   heading("One connection, callback by callback");
-  Recording recording(loop_);
+  const auto trace = std::make_shared<weir::Trace>();
+  weir::EventLoop loop({.backend = loop_.backend(), .observers = {trace}});
   const weir::Server server =
-      listen(loop_, any_port(), [&] { return std::make_shared<ToldServer>(recording); });
-  const weir::Future<> done = loop_.create_future();
-  loop_.run_until_complete(
-      open_stream(loop_, first_url(server), std::make_shared<ToldClient>(recording, done)));
-  loop_.run_until_complete(done);
+      listen(loop, any_port(), [] { return std::make_shared<CountingServer>(); });
+  const weir::Address address = server.sockets().front().sockname;
+  const weir::Future<> done = loop.create_future();
+  loop.run_until_complete(
+      open_stream(loop, first_url(server), std::make_shared<FloodingClient>(done)));
+  loop.run_until_complete(done);
   server.close();
-  loop_.run_until_complete(server.wait_closed());
-  fmt::print("{}\n", draw(recording, terminal_));
+  loop.run_until_complete(server.wait_closed());
+  const auto name = [&](const weir::TracedTransport& transport) {
+    return std::string(transport.sockname == address ? "server protocol" : "client protocol");
+  };
+  fmt::print("{}\n", weir::to_sequence_diagram(*trace, {.view = {.name = name},
+                                                        .width = 80,
+                                                        .unicode = terminal_.unicode(),
+                                                        .colours = terminal_.colours()}));
   line(dim("The client writes faster than the server reads: pause_writing says when to stop, and"));
   line(dim("resume_writing when to go on. write_eof ends one direction; the answer still comes."));
 }

@@ -23,6 +23,7 @@
 #include "errors.h"
 #include "faults.h"
 #include "relay.h"
+#include "trace.h"
 
 namespace weir_tool {
 namespace {
@@ -52,6 +53,7 @@ Examples:
   weir relay tcp://127.0.0.1:7777 'exec:sort -u'
   weir chaos tcp://127.0.0.1:9999 tcp://127.0.0.1:8888 --latency 50ms --segments 8
   weir bench udp://127.0.0.1:8888 --connections 100 --size 64
+  weir trace --listen tcp://127.0.0.1:0 </etc/hostname
   weir demo
 
 Exit codes:
@@ -59,7 +61,7 @@ Exit codes:
   1  it failed while it ran: port in use, connection refused, a wrong byte
   2  the command line is wrong)";
 
-constexpr const char* subcommands = "echo, connect, relay, chaos, bench and demo";
+constexpr const char* subcommands = "echo, connect, relay, chaos, bench, trace and demo";
 constexpr std::size_t largest_message = std::size_t{16} * 1024 * 1024;
 
 /// A number in a range, refused in words a person would use.
@@ -316,6 +318,44 @@ void add_bench(CLI::App& app, BenchCommand& command) {
       "--pipeline 16 --duration 10");
 }
 
+void add_trace(CLI::App& app, TraceCommand& command) {
+  CLI::App* trace = app.add_subcommand(
+      "trace", "Draw what passes between transports and protocols of connections");
+  trace
+      ->add_option("URL", command.urls,
+                   "Whom to connect to: tcp, tls, unix, unix-abstract or exec; by default whoever "
+                   "--listen serves")
+      ->option_text("...");
+  trace
+      ->add_option("--listen", command.listen_urls,
+                   "Serve echo there, in this process, so that both ends are in the picture")
+      ->allow_extra_args(false)
+      ->option_text("URL");
+  static const std::map<std::string, TraceFormat> formats{{"text", TraceFormat::text},
+                                                          {"mermaid", TraceFormat::mermaid},
+                                                          {"svg", TraceFormat::svg},
+                                                          {"perfetto", TraceFormat::perfetto}};
+  trace
+      ->add_option_function<std::string>(
+          "--format", [&command](const std::string& name) { command.format = formats.at(name); },
+          "text; mermaid; svg; perfetto, which ui.perfetto.dev opens (text)")
+      ->check(CLI::IsMember(formats).description(""))
+      ->option_text("FORMAT");
+  trace->add_option("--output", command.output_path, "Write the picture there")
+      ->option_text("FILE");
+  trace->add_option("--for", command.seconds, "End after so long, if the peers have not (any time)")
+      ->check(number(0.001, 86400))
+      ->option_text("SECONDS");
+  trace->add_flag("--layers", command.all_layers, "Show also what is below TLS and commands");
+  add_backend(*trace, command.backend);
+  trace->footer(
+      "Standard input is read to its end, unless it is a terminal, and sent to each peer; then "
+      "sending is\nended, over TLS once the peer is silent. When all peers have ended, or at "
+      "SIGINT, the picture is drawn.\n\n"
+      "Example:\n  printf 'hello\\n' | weir trace --format svg --output hello.svg -- "
+      "tcp://127.0.0.1:8888");
+}
+
 void add_demo(CLI::App& app, DemoCommand& command) {
   CLI::App* demo = app.add_subcommand("demo", "Show what the library does, in a few seconds");
   add_backend(*demo, command.backend);
@@ -356,12 +396,14 @@ int run(int argc, char** argv) {
   RelayCommand relay;
   ChaosCommand chaos;
   BenchCommand bench;
+  TraceCommand trace;
   DemoCommand demo;
   add_echo(app, echo);
   add_connect(app, connect);
   add_relay(app, relay);
   add_chaos(app, chaos);
   add_bench(app, bench);
+  add_trace(app, trace);
   add_demo(app, demo);
   if (argc > 1) check_subcommand(app, argv[1]);
   try {
@@ -374,6 +416,7 @@ int run(int argc, char** argv) {
   if (app.got_subcommand("relay")) return run_relay(relay);
   if (app.got_subcommand("chaos")) return run_chaos(chaos);
   if (app.got_subcommand("bench")) return run_bench(bench);
+  if (app.got_subcommand("trace")) return run_trace(trace);
   return run_demo(demo);
 }
 

@@ -17,6 +17,7 @@ class Terminal {
 
   bool interactive() const { return interactive_; }
   bool unicode() const { return unicode_; }
+  bool colours() const { return colours_; }
   /// In columns; 80 when it cannot be known.
   int width() const;
 

@@ -174,7 +174,7 @@ TlsUrl make_tls_url(HostAndPort endpoint, std::string_view query, std::string_vi
   weir::TlsOptions options = options_of(found, is_server);
   std::string fingerprint;
   if (is_server && !options.identity) {
-    if (role != UrlRole::echo) {
+    if (role != UrlRole::echo && role != UrlRole::trace_listen) {
       throw UsageError(
           fmt::format("no cert in '{}'; add ?cert=FILE, {}", text, certificate_recipe));
     }

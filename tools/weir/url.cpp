@@ -51,6 +51,7 @@ std::string_view objection(Scheme scheme, UrlRole role) {
     return "standard input and output are the other end already";
   }
   if (scheme == Scheme::stdio && role == UrlRole::bench) return "the report goes there";
+  if (scheme == Scheme::stdio && role == UrlRole::trace_listen) return "the picture goes there";
   return "";
 }
 

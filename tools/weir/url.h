@@ -56,10 +56,20 @@ std::string to_string(const Url& url);
 
 /// What an endpoint is for, which decides the schemes that make sense there. To listen is to be reached
 /// by others, and may leave the choice of a port to the kernel, by port 0.
-enum class UrlRole { echo, connect, bench, relay_listen, relay_target, chaos_listen, chaos_target };
+enum class UrlRole {
+  echo,
+  connect,
+  bench,
+  relay_listen,
+  relay_target,
+  chaos_listen,
+  chaos_target,
+  trace_listen
+};
 
 inline bool listens(UrlRole role) {
-  return role == UrlRole::echo || role == UrlRole::relay_listen || role == UrlRole::chaos_listen;
+  return role == UrlRole::echo || role == UrlRole::relay_listen || role == UrlRole::chaos_listen ||
+         role == UrlRole::trace_listen;
 }
 
 /// Reads `text`; throws UsageError with what is wrong in it and how to write it right, and RunError if a
