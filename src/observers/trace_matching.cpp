@@ -4,6 +4,7 @@
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <ranges>
 #include <string_view>
 #include <utility>
 
@@ -22,9 +23,9 @@ std::size_t content_of(std::span<const std::byte> data) {
 bool is_reached(const Address& bound, const Address& used) {
   if (bound.family() == AddressFamily::unix_socket || bound.empty()) return bound == used;
   if (bound.port() != used.port()) return false;
-  const auto is_any = [](const Address& address) { return address.bytes() == Address::Bytes(); };
+  static constexpr Address::Bytes any{};
   // A group or a broadcast reaches many, whatever they are bound to.
-  return bound.host() == used.host() || is_any(bound) || used.bytes()[0] >= 224;
+  return bound.host() == used.host() || bound.bytes() == any || used.bytes()[0] >= 224;
 }
 
 std::string key(const Address& one, const Address& other, TransportKind kind, std::size_t layer) {
@@ -86,16 +87,13 @@ std::uint64_t SentDatagrams::received(std::uint64_t receiver, const Address& fro
                                       const Address& to, std::span<const std::byte> data) {
   const std::size_t content = content_of(data);
   Datagram* again = nullptr;
-  for (auto one = datagrams_.rbegin(); one != datagrams_.rend(); ++one) {
-    if (one->content != content || !is_reached(one->from, from) || !is_reached(to, one->to)) {
-      continue;
+  for (Datagram& one : std::views::reverse(datagrams_)) {
+    if (one.content != content || !is_reached(one.from, from) || !is_reached(to, one.to)) continue;
+    if (std::ranges::find(one.receivers, receiver) == one.receivers.end()) {
+      one.receivers.push_back(receiver);
+      return one.entry;
     }
-    const bool had = std::ranges::find(one->receivers, receiver) != one->receivers.end();
-    if (!had) {
-      one->receivers.push_back(receiver);
-      return one->entry;
-    }
-    if (again == nullptr) again = &*one;
+    if (again == nullptr) again = &one;
   }
   return again != nullptr ? again->entry : 0;  // a duplicate
 }

@@ -18,7 +18,7 @@ using std::chrono::nanoseconds;
 
 /// Any text as a string of JSON.
 std::string quoted(std::string_view anything) {
-  std::string result = "\"";
+  std::string result = R"(")";
   for (const char character : printable(anything)) {
     if (character == '"' || character == '\\') result += '\\';
     result += character;
@@ -89,7 +89,7 @@ class EventList {
       add_slice(event);
       for (const Arrow& arrow : event.arrows) add_flow(arrow, event);
     }
-    return "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"missing_entries\":" +
+    return R"({"displayTimeUnit":"ns","otherData":{"missing_entries":)" +
            std::to_string(picture_.missing) + "},\"traceEvents\":[\n" + text_ + "\n]}\n";
   }
 
@@ -98,22 +98,22 @@ class EventList {
 
   /// The two must not meet: who has both numbers alike is taken for the first thread of a process.
   std::string place(const Lifeline& lifeline) const {
-    return "\"pid\":" + std::to_string(loops_.at(lifeline.loop)) +
-           ",\"tid\":" + std::to_string(1'000'000 + lifeline.transport);
+    return R"("pid":)" + std::to_string(loops_.at(lifeline.loop)) + R"(,"tid":)" +
+           std::to_string(1'000'000 + lifeline.transport);
   }
 
   void name_process(const std::string& name, std::size_t number) {
-    add("\"ph\":\"M\",\"name\":\"process_name\",\"pid\":" + std::to_string(number) +
-        ",\"args\":{\"name\":" + quoted(name) + '}');
+    add(R"("ph":"M","name":"process_name","pid":)" + std::to_string(number) +
+        R"(,"args":{"name":)" + quoted(name) + '}');
   }
   void name_thread(const Lifeline& lifeline) {
-    add("\"ph\":\"M\",\"name\":\"thread_name\"," + place(lifeline) +
-        ",\"args\":{\"name\":" + quoted(lifeline.name) + '}');
+    add(R"("ph":"M","name":"thread_name",)" + place(lifeline) + R"(,"args":{"name":)" +
+        quoted(lifeline.name) + '}');
   }
   void add_note(const TraceEntry& note) {
-    add("\"ph\":\"i\",\"s\":\"g\",\"cat\":\"fault\",\"name\":" + quoted(note.exception) +
-        ",\"pid\":" + std::to_string(loops_.empty() ? 1 : loops_.begin()->second) +
-        ",\"tid\":0,\"ts\":" + in_microseconds(schedule_.of(note.number).begin));
+    add(R"("ph":"i","s":"g","cat":"fault","name":)" + quoted(note.exception) + R"(,"pid":)" +
+        std::to_string(loops_.empty() ? 1 : loops_.begin()->second) + R"(,"tid":0,"ts":)" +
+        in_microseconds(schedule_.of(note.number).begin));
   }
   void add_slice(const Event& event);
   void add_flow(const Arrow& arrow, const Event& event);
@@ -127,36 +127,36 @@ class EventList {
 };
 
 std::string EventList::arguments_of(const TraceEntry& entry) {
-  std::string text = "\"entry\":" + std::to_string(entry.number);
-  if (carries_data(entry.activity)) text += ",\"bytes\":" + std::to_string(entry.size);
-  if (!entry.data.empty()) text += ",\"data\":" + quoted(entry.data);
-  if (!entry.address.empty()) text += ",\"address\":" + quoted(entry.address.to_string());
-  if (!entry.reason.empty()) text += ",\"reason\":" + quoted(entry.reason);
+  std::string text = R"("entry":)" + std::to_string(entry.number);
+  if (carries_data(entry.activity)) text += R"(,"bytes":)" + std::to_string(entry.size);
+  if (!entry.data.empty()) text += R"(,"data":)" + quoted(entry.data);
+  if (!entry.address.empty()) text += R"(,"address":)" + quoted(entry.address.to_string());
+  if (!entry.reason.empty()) text += R"(,"reason":)" + quoted(entry.reason);
   if (entry.activity == Activity::eof_received) {
-    text += std::string(",\"stays_open\":") + (entry.result ? "true" : "false");
+    text += std::string(R"(,"stays_open":)") + (entry.result ? "true" : "false");
   }
-  if (entry.threw) text += ",\"threw\":" + quoted(entry.exception);
+  if (entry.threw) text += R"(,"threw":)" + quoted(entry.exception);
   return text;
 }
 
 void EventList::add_slice(const Event& event) {
   const TraceEntry& entry = *event.entry;
   const auto [begin, end] = schedule_.of(entry.number);
-  add("\"ph\":\"X\",\"cat\":\"" + std::string(is_callback(entry.activity) ? "callback" : "call") +
-      "\",\"name\":" + quoted(label_of(event, "x")) + ',' +
-      place(picture_.lifelines[event.lifeline]) + ",\"ts\":" + in_microseconds(begin) +
-      ",\"dur\":" + in_microseconds(end - begin) + ",\"args\":{" + arguments_of(entry) + '}');
+  add(R"("ph":"X","cat":")" + std::string(is_callback(entry.activity) ? "callback" : "call") +
+      R"(","name":)" + quoted(label_of(event, "x")) + ',' +
+      place(picture_.lifelines[event.lifeline]) + R"(,"ts":)" + in_microseconds(begin) +
+      R"(,"dur":)" + in_microseconds(end - begin) + R"(,"args":{)" + arguments_of(entry) + '}');
 }
 
 void EventList::add_flow(const Arrow& arrow, const Event& event) {
   if (arrow.entry == 0 || arrow.entry == event.entry->number) return;  // the other end is outside
-  const std::string flow = "\"cat\":\"flow\",\"name\":\"" +
-                           std::string(to_string(event.entry->activity)) +
-                           "\",\"id\":" + std::to_string(++flows_) + ',';
-  add("\"ph\":\"s\"," + flow + place(picture_.lifelines[arrow.from]) +
-      ",\"ts\":" + in_microseconds(schedule_.of(arrow.entry).begin));
-  add("\"ph\":\"f\",\"bp\":\"e\"," + flow + place(picture_.lifelines[arrow.to]) +
-      ",\"ts\":" + in_microseconds(schedule_.of(event.entry->number).begin));
+  const std::string flow = R"("cat":"flow","name":")" +
+                           std::string(to_string(event.entry->activity)) + R"(","id":)" +
+                           std::to_string(++flows_) + ',';
+  add(R"("ph":"s",)" + flow + place(picture_.lifelines[arrow.from]) + R"(,"ts":)" +
+      in_microseconds(schedule_.of(arrow.entry).begin));
+  add(R"("ph":"f","bp":"e",)" + flow + place(picture_.lifelines[arrow.to]) + R"(,"ts":)" +
+      in_microseconds(schedule_.of(event.entry->number).begin));
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ class PictureMaker {
  private:
   void know_datagram_sockets();
   void make_lifelines();
-  std::size_t lifeline_of(std::uint64_t transport);
+  std::size_t lifeline_of(std::uint64_t number);
   std::size_t outside_of(const TraceEntry& entry);
   std::string outside_name(const TraceEntry& entry) const;
   std::string name_of(const TracedTransport& transport) const;
@@ -151,7 +151,7 @@ std::string PictureMaker::name_of(const TracedTransport& transport) const {
     if (std::string name = view_.name(transport); !name.empty()) return name;
   }
   if (!transport.of.empty()) return transport.of;
-  const std::string own = transport.sockname.to_string();
+  std::string own = transport.sockname.to_string();
   if (!own.empty()) return own;
   return std::string(to_string(transport.kind)) + ' ' + std::to_string(transport.number);
 }
@@ -167,7 +167,7 @@ std::string PictureMaker::outside_name(const TraceEntry& entry) const {
   }
   if (transport.kind == TransportKind::subprocess) return "the program";
   if (trace_.transport(transport.partner) != nullptr) return {};
-  const std::string name = transport.peername.to_string();
+  std::string name = transport.peername.to_string();
   if (!name.empty()) return name;
   return "peer of " + name_of(transport);
 }

@@ -72,11 +72,11 @@ std::string in_xml(std::string_view anything) {
 }
 
 std::string attribute(std::string_view name, int value) {
-  return ' ' + std::string(name) + "=\"" + std::to_string(value) + '"';
+  return ' ' + std::string(name) + R"(=")" + std::to_string(value) + '"';
 }
 
 std::string line(std::string_view kind, int x1, int y1, int x2, int y2) {
-  return "<line class=\"" + std::string(kind) + '"' + attribute("x1", x1) + attribute("y1", y1) +
+  return R"(<line class=")" + std::string(kind) + '"' + attribute("x1", x1) + attribute("y1", y1) +
          attribute("x2", x2) + attribute("y2", y2);
 }
 
@@ -86,7 +86,7 @@ std::string words(std::string_view kind, int x, int y, std::string_view anything
   const std::string shown =
       fitted(text, static_cast<std::size_t>(width / character_width), "\u2026");
   const std::string whole = shown != text ? "<title>" + in_xml(text) + "</title>" : "";
-  return "<text class=\"" + std::string(kind) + '"' + attribute("x", x) + attribute("y", y + 4) +
+  return R"(<text class=")" + std::string(kind) + '"' + attribute("x", x) + attribute("y", y + 4) +
          '>' + whole + in_xml(shown) + "</text>\n";
 }
 
@@ -100,10 +100,10 @@ class Drawing {
   std::string text() const {
     const int width = this->width(), height = bottom() + row_height;
     std::string text =
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"weir-trace\" viewBox=\"0 0 " +
+        R"(<svg xmlns="http://www.w3.org/2000/svg" class="weir-trace" viewBox="0 0 )" +
         std::to_string(width) + ' ' + std::to_string(height) + '"' + attribute("width", width) +
         attribute("height", height) + ">\n";
-    text += std::string(style) + "<rect class=\"paper\"" + attribute("width", width) +
+    text += std::string(style) + R"(<rect class="paper")" + attribute("width", width) +
             attribute("height", height) + "/>\n" + lifelines();
     if (picture_.missing > 0) {
       text += words("fault", 8, header_height - 8,
@@ -210,18 +210,18 @@ std::string Drawing::event(std::size_t row) const {
                            duration_text(entry.begin - picture_.begin), left_margin_width);
   if (event.is_note()) {
     return text + line("note", left_margin_width, y, width() - 10, y) + "/>\n" +
-           words("fault middle", (left_margin_width + width()) / 2, y, entry.exception,
-                 width() / 2);
+           words("fault", left_margin_width + 8, y, entry.exception,
+                 width() - left_margin_width - 16);
   }
   const int at = x(event.lifeline);
   const bool left = is_left(event.lifeline);
   const int indent = 10 + 8 * static_cast<int>(std::min<std::size_t>(event.depth, 4));
   const std::string kind(kind_of(entry));
   if (is_callback(entry.activity)) {
-    text +=
-        "<circle class=\"" + kind + '"' + attribute("cx", at) + attribute("cy", y) + " r=\"4\"/>\n";
+    text += R"(<circle class=")" + kind + '"' + attribute("cx", at) + attribute("cy", y) +
+            " r=\"4\"/>\n";
   } else {
-    text += "<rect class=\"call\"" + attribute("x", at - 3) + attribute("y", y - 3) +
+    text += R"(<rect class="call")" + attribute("x", at - 3) + attribute("y", y - 3) +
             " width=\"6\" height=\"6\"/>\n";
   }
   return text + words(kind + (left ? " left" : ""), left ? at - indent : at + indent, y,
