@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The examples of what a loop does besides connections do what their first line says."""
 
+import json
 import pathlib
 import signal
 import sys
@@ -42,6 +43,22 @@ class CheckedLoop(ProgramTest):
     def test_keeps_to_the_rules(self):
         self.assertEqual(self.start(example("checked_loop")).finish(),
                          (0, b"hello, by the rules\n", ""))
+
+
+class Trace(ProgramTest):
+    def picture(self, *arguments):
+        code, out, err = self.start(example("trace"), *arguments).finish()
+        self.assertEqual((code, err), (0, ""))
+        return out.decode()
+
+    def test_is_the_picture_of_the_documentation(self):
+        page = pathlib.Path(__file__).parents[2] / "docs" / "trace.md"
+        self.assertIn(f"```\n{self.picture()}```\n", page.read_text())
+
+    def test_has_other_formats(self):
+        self.assertTrue(self.picture("mermaid").startswith("sequenceDiagram\n"))
+        self.assertTrue(self.picture("svg").startswith("<svg "))
+        self.assertIn("traceEvents", json.loads(self.picture("perfetto")))
 
 
 if __name__ == "__main__":
