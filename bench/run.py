@@ -16,12 +16,13 @@ import harness
 import loop
 import memory_use
 import relay
+import simulation
 import spawn
 import syscalls
 import tls
 
 SECTIONS = ["echo", "unix", "udp", "tls", "spawn", "relay", "syscalls", "memory", "allocations",
-            "loop", "compile"]
+            "loop", "simulation", "compile"]
 
 
 def parse_arguments():
@@ -63,6 +64,7 @@ def main():
         "memory": lambda: memory_use.run(build, echo.TCP.check(build, only)),
         "allocations": lambda: memory_use.run_allocations(build),
         "loop": lambda: loop.run(build, 1 if arguments.quick else 5),
+        "simulation": lambda: simulation.run(build, 1 if arguments.quick else 5),
         "compile": lambda: compile_time.run(2 if arguments.quick else 5),
     }
     figures = {"machine": machine, "network": network}
