@@ -27,7 +27,7 @@ struct Reader : weir::Protocol {
 int main() {
   weir::EventLoop loop({.observers = {std::make_shared<weir::ContractChecker>()}});
   const auto server = loop.run_until_complete(weir::create_server<Greeter>(loop, "127.0.0.1", 0));
-  const auto reader = std::make_shared<Reader>(loop.create_future());
+  auto reader = std::make_shared<Reader>(loop.create_future());
   loop.run_until_complete(weir::create_connection(
       loop, [&] { return reader; }, "127.0.0.1", server.sockets().front().sockname.port()));
   loop.run_until_complete(reader->end);

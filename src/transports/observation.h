@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <utility>
 #include <vector>
@@ -24,9 +25,7 @@ class Observation {
   }
   /// The last that was told of a begin is the first to be told of the end.
   void ends(const Occurrence& occurrence) noexcept {
-    for (auto observer = observers_.rbegin(); observer != observers_.rend(); ++observer) {
-      (*observer)->ends(occurrence);
-    }
+    for (const auto& observer : std::views::reverse(observers_)) observer->ends(occurrence);
   }
 
  private:
