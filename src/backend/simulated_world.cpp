@@ -5,6 +5,14 @@
 #include <algorithm>
 
 namespace weir::inline v0::detail::simulated {
+namespace {
+
+std::exception_ptr crash_of(const Host& host) {
+  return std::make_exception_ptr(
+      WrongStateError("The simulated host " + host.name() + " has crashed"));
+}
+
+}  // namespace
 
 void World::leave(Member& member) noexcept {
   const auto found = std::ranges::find(members_, &member);
@@ -44,6 +52,8 @@ bool World::give_turns() noexcept {
 }
 
 void World::wait(Member& self, std::optional<TimePoint> deadline) noexcept {
+  // Nothing runs there any more, whoever tries.
+  if (self.crashed && self.loop != nullptr) return self.loop->end_with(crash_of(self.host));
   if (giving_turns_) {  // this is a turn, and another waits
     self.woken = false;
     network_.advance_to(network_.now());
@@ -137,8 +147,7 @@ void World::sleep_until_woken() noexcept {
 void World::crash(Host& host) {
   if (!host.is_up()) return;
   host.crash();
-  const auto failure = std::make_exception_ptr(
-      WrongStateError("The simulated host " + host.name() + " has crashed"));
+  const std::exception_ptr failure = crash_of(host);
   for (Member* const member : std::vector(members_)) {  // some will leave
     if (std::ranges::find(members_, member) == members_.end() || member == nullptr) continue;
     if (&member->host != &host || member->loop == nullptr) continue;

@@ -179,7 +179,12 @@ std::size_t DatagramCore::on_datagrams(std::span<const ReceivedDatagram> datagra
     lifecycle_.run(received, [&] { protocol_->datagram_received(datagram.data, datagram.sender); });
   }
   in_batch_ = false;
-  flush();
+  // Who leaves the loop hears nothing more in this run, errors included. [C10]
+  if (lifecycle_.loop().is_leaving() && mover_ == Mover::nobody && !queue_.empty()) {
+    leave_to_channel();
+  } else {
+    flush();
+  }
   // A close() in there waited for what was kept back.
   if (lifecycle_.state() == Lifecycle::State::flushing && queue_.empty()) doom();
   return taken;

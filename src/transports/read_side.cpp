@@ -16,7 +16,9 @@ ReadSide::Target ReadSide::receive_buffer() noexcept {
         throw WrongStateError("get_buffer() returned an empty buffer");
       }
     });
-    if (failure || !reading()) return {std::nullopt, std::move(failure)};
+    // Nor if what happened in there is the last that this run call, or this host, hears of. [C10]
+    const bool over = !reading() || switch_.lifecycle().loop().is_leaving();
+    if (failure || over) return {std::nullopt, std::move(failure)};
     if (protocol == buffered_) {
       if (buffer.empty()) return {std::nullopt};
       return {buffer};

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <functional>
 #include <stdexcept>
 
@@ -489,6 +491,8 @@ TEST_F(SimulatedPair, ALoopThatRunsEndsWithItsHost) {
   network.at(1s, [&] { network.crash(client); });
   EXPECT_EQ(error_of([&] { loop.run_forever(); }), "The simulated host client has crashed");
   EXPECT_EQ(network.elapsed(), 1s);
+  loop.call_soon([] { ADD_FAILURE() << "a callback of a crashed host"; });
+  EXPECT_EQ(error_of([&] { loop.run_once(); }), "The simulated host client has crashed");
   EXPECT_EQ(error_of([&] { network.restart(client); }),
             "A loop from before the crash of the simulated host client is still open");
   loop.close();
@@ -499,6 +503,55 @@ TEST_F(SimulatedPair, ALoopThatRunsEndsWithItsHost) {
                   anew, [&] { return std::make_shared<EndProtocol>(end); }, "server", 80));
             }),
             "nothing");
+}
+
+TEST(SimulatedHosts, HearNothingAfterACrashFromInsideGetBuffer) {
+  struct Reader : BufferedProtocol {
+    explicit Reader(std::function<void()> its_crash) : crash(std::move(its_crash)) {}
+    std::span<std::byte> get_buffer(std::ptrdiff_t) override {
+      crash();
+      return buffer;
+    }
+    void buffer_updated(std::size_t) override { ADD_FAILURE() << "a callback of a crashed host"; }
+    std::function<void()> crash;
+    std::array<std::byte, 16> buffer{};
+  };
+  SimulatedNetwork network;
+  const SimulatedHost host = network.add_host("one");
+  EventLoop loop({.host = host});
+  const SimulatedPipe pipe = simulated_pipe(loop);
+  auto writer = loop.run_until_complete(connect_write_pipe<BaseProtocol>(loop, pipe.write_end));
+  writer.transport.write("x");
+  connect_read_pipe(
+      loop, [&] { return std::make_unique<Reader>([&] { network.crash(host); }); }, pipe.read_end);
+  EXPECT_EQ(error_of([&] { loop.run_forever(); }), "The simulated host one has crashed");
+}
+
+TEST(SimulatedHosts, HearNothingAfterACrashFromInsideABatchOfDatagrams) {
+  struct Crashing : DatagramProtocol {
+    explicit Crashing(std::function<void()> its_crash) : crash(std::move(its_crash)) {}
+    void connection_made(DatagramTransport made) override { transport = made; }
+    void datagram_received(std::span<const std::byte>, const Address& sender) override {
+      transport.sendto(std::string(70'000, 'x'), sender);  // kept back, and too large
+      crash();
+    }
+    void error_received(std::error_code) override { ADD_FAILURE() << "of a crashed host"; }
+    DatagramTransport transport;
+    std::function<void()> crash;
+  };
+  SimulatedNetwork network;
+  const SimulatedHost host = network.add_host("one");
+  EventLoop loop({.host = host});
+  const auto open = [&](std::function<void()> crash) {
+    return loop.run_until_complete(
+        create_datagram_endpoint(loop, [&] { return std::make_unique<Crashing>(crash); },
+                                 {.local_addr = LocalAddress{"10.0.0.1", 0}}));
+  };
+  const auto receiver = open([&] { network.crash(host); });
+  const auto sender = open([] {});
+  const Address to = receiver.transport.get_extra_info<Address>("sockname").value();
+  for (int i = 0; i < 20; ++i) sender.transport.sendto("x", to);
+  EXPECT_EQ(error_of([&] { loop.run_forever(); }), "The simulated host one has crashed");
 }
 
 TEST_F(SimulatedPair, ALoopThatDoesNotRunIsClosedByTheCrash) {
