@@ -30,7 +30,8 @@ ssize_t without_pipe_signal(Call call) noexcept {
   }
   const ssize_t count = call();
   const int error = errno;
-  if (count < 0 && error == EPIPE && !was_pending) {
+  // Also after a call that has sent something: sendfile() may find its reader gone behind that.
+  if (!was_pending) {
     const timespec at_once{};
     while (::sigtimedwait(&pipe_signal, nullptr, &at_once) < 0 && errno == EINTR) {
     }
