@@ -82,6 +82,7 @@ class ContractChecker::Shared {
   struct Frame {
     const TransportObserver* whose;
     Activity activity;
+    bool after_eof;  ///< began after a write_eof()
   };
 
   explicit Shared(Handler handler) : handler_(std::move(handler)) {}
@@ -123,7 +124,7 @@ class ContractChecker::TransportChecker final : public TransportObserver {
 
   // --- Calls
   void call_begins(const Occurrence& what);
-  void call_ends(const Occurrence& what);
+  void call_ends(const Occurrence& what, bool after_eof);
 
   // --- At any time
   void check_state(const Occurrence& what);
@@ -178,12 +179,13 @@ void ContractChecker::TransportChecker::begins(const Occurrence& what) noexcept 
   remember(what);
   check_state(what);
   is_callback(what.activity) ? callback_begins(what) : call_begins(what);
-  shared_->frames.push_back({this, what.activity});
+  shared_->frames.push_back({this, what.activity, ended_writing_});
 }
 
 void ContractChecker::TransportChecker::ends(const Occurrence& what) noexcept {
+  const bool after_eof = shared_->frames.back().after_eof;
   shared_->frames.pop_back();
-  is_callback(what.activity) ? callback_ends(what) : call_ends(what);
+  is_callback(what.activity) ? callback_ends(what) : call_ends(what, after_eof);
 }
 
 // --- At any time ------------------------------------------------------------------------------------
@@ -422,13 +424,13 @@ void ContractChecker::TransportChecker::call_begins(const Occurrence& what) {
   }
 }
 
-void ContractChecker::TransportChecker::call_ends(const Occurrence& what) {
+void ContractChecker::TransportChecker::call_ends(const Occurrence& what, bool after_eof) {
   const bool closing = transport_.is_closing();
   const std::size_t size = transport_.get_write_buffer_size();
   switch (what.activity) {
     case Activity::write:
     case Activity::writelines:
-      if (ended_writing_ && !what.threw) {
+      if (after_eof && !what.threw) {
         violated("S25", called(what.activity) + " after write_eof() did not throw");
       }
       break;
