@@ -45,16 +45,23 @@ std::size_t ByteQueue::peek(std::span<std::span<const std::byte>> pieces) const 
   return count;
 }
 
-void ByteQueue::consume(std::size_t count) noexcept {
+ByteQueue::Consumed ByteQueue::consume(std::size_t count) noexcept {
   assert(count <= size_);
   size_ -= count;
+  Chunk* const first = first_;
+  Chunk* last = nullptr;
   while (first_ != nullptr && count >= first_->size()) {
     count -= first_->size();
-    Chunk* done = std::exchange(first_, first_->next);
-    if (first_ == nullptr) last_ = nullptr;
-    pool_->release(done);
+    last = std::exchange(first_, first_->next);
   }
-  if (first_ != nullptr) first_->begin += count;
+  if (first_ != nullptr) {
+    first_->begin += count;
+  } else {
+    last_ = nullptr;
+  }
+  if (last == nullptr) return {*pool_, nullptr};
+  last->next = nullptr;
+  return {*pool_, first};
 }
 
 void ByteQueue::retire() noexcept {

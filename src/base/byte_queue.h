@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <span>
+#include <utility>
 
 #include "chunk_pool.h"
 
@@ -27,8 +28,24 @@ class ByteQueue {
 
   /// The first pieces, as many as there are and fit. Returns how many.
   std::size_t peek(std::span<std::span<const std::byte>> pieces) const noexcept;
-  /// Drops the first `count` bytes.
-  void consume(std::size_t count) noexcept;
+  /// What was consumed; frees it, and so calls the owners of Buffers, who may come back to the queue.
+  class Consumed {
+   public:
+    Consumed(const Consumed&) = delete;
+    Consumed& operator=(const Consumed&) = delete;
+    ~Consumed() {
+      while (first_ != nullptr) pool_.release(std::exchange(first_, first_->next));
+    }
+
+   private:
+    friend class ByteQueue;
+    Consumed(ChunkPool& pool, Chunk* first) noexcept : pool_(pool), first_(first) {}
+    ChunkPool& pool_;
+    Chunk* first_;
+  };
+
+  /// Drops the first `count` bytes; their memory goes with the result.
+  Consumed consume(std::size_t count) noexcept;
 
   /// Empties it, but keeps the memory in place until it is destroyed: a kernel may be reading it. Only
   /// once; nothing may be appended after that.

@@ -360,6 +360,7 @@ void Loop::schedule(Callback callback, std::shared_ptr<Context> context) {
 
 void Loop::destroy(Owned& object) noexcept {
   object.unlink();
+  object.retire_name();
   delete &object;
 }
 

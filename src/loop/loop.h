@@ -39,6 +39,9 @@ class Owned : public ListNode<OwnedTag> {
   Owned(const Owned&) = delete;
   Owned& operator=(const Owned&) = delete;
   virtual ~Owned() = default;
+  /// Comes before the destructor: from here on its names find nothing. What is the user's, and is destroyed with
+  /// it, may use them.
+  virtual void retire_name() noexcept {}
 };
 
 /// Those of the network that `host` is in.

@@ -12,7 +12,11 @@ namespace weir::inline v0::detail {
 /// back when it is cancelled.
 class Operation : public Owned {
  public:
-  ~Operation() override { loop_.slots().release(*name_.slot); }
+  ~Operation() override { Operation::retire_name(); }
+
+  void retire_name() noexcept override {
+    if (name_.alive()) loop_.slots().release(*name_.slot);
+  }
 
  protected:
   explicit Operation(Loop& loop) : loop_(loop), name_(loop.slots().acquire(this)) {}

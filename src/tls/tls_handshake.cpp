@@ -49,7 +49,8 @@ std::shared_ptr<TlsHandshake> TlsHandshake::take_over(Loop& loop, const TlsPlan&
   below.set_protocol(self);
   below.lock_writing(*self);
   loop.schedule([self, transport = below.handle()] {
-    if (self->state_ == State::over) return;
+    // One that is closing by now says the rest by connection_lost().
+    if (self->state_ == State::over || transport.is_closing()) return;
     transport.resume_reading();
     self->connection_made(transport);
   });
@@ -73,6 +74,8 @@ void TlsHandshake::go_on() {
   const TlsEngine::Status status = engine_->handshake();
   send();
   if (status == TlsEngine::Status::wants_input) return;
+  // The last flight found the peer gone: connection_lost() follows, and there is nothing to begin. [B1, T6]
+  if (below_.is_closing()) return;
   status == TlsEngine::Status::ok ? succeed() : fail(engine_->failure());
 }
 
@@ -135,10 +138,11 @@ void TlsHandshake::connection_lost(const CloseReason& reason) {
                        "the connection was closed during the TLS handshake");
   report(error);
   state_ = State::over;
+  unlock();
   timer_.cancel();
-  const auto protocol = std::exchange(protocol_, {});
   if (auto ready = std::move(ready_)) ready({}, error);
-  if (takes_over_) protocol.base()->connection_lost(reason);
+  // It goes with this, when the handle of its transport is dead. [B17]
+  if (takes_over_) protocol_.base()->connection_lost(reason);
 }
 
 void TlsHandshake::fail(const std::exception_ptr& error) {

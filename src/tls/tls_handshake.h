@@ -58,12 +58,13 @@ class TlsHandshake final : public Protocol, private WriteLock {
   TlsHandshake(Loop& loop, const TlsPlan& plan, AnyProtocol protocol, TransportReady ready,
                std::size_t nesting);
 
-  // What has been taken over is this one's alone: what others wrote would go in the clear. [T23, T24]
+  // What has been taken over is this one's alone, to its end: what others wrote would go in the clear, and
+  // another protocol would hear of the end instead. [T23-T25]
   const char* activity() const noexcept override { return "start_tls"; }
   bool has_all() const noexcept override { return true; }
   void on_resumed() noexcept override {}
   void on_drained() noexcept override {}
-  void on_lost(const CloseReason&) noexcept override { locked_ = false; }
+  void on_lost(const CloseReason&) noexcept override {}
   void unlock();
 
   void go_on();

@@ -58,16 +58,15 @@ void Lifecycle::resume_writing() noexcept {
   }
 }
 
-CloseReason Lifecycle::fatal(Activity activity, std::exception_ptr thrown) noexcept {
-  if (!is_system_error(thrown)) {
-    std::string message = "Fatal error: protocol." + name_of(activity) + " call failed.";
-    if (kind_ == TransportKind::tls) {
-      message = activity == Activity::eof_received ? "Error calling eof_received()"
-                                                   : "Fatal error on SSL protocol";
-    }
-    report(std::move(message), thrown);
+void Lifecycle::report_fatal(const CloseReason& reason) noexcept {
+  const std::optional<Activity> failed = std::exchange(failed_, std::nullopt);
+  if (!failed || is_system_error(reason.exception())) return;
+  std::string message = "Fatal error: protocol." + name_of(*failed) + " call failed.";
+  if (kind_ == TransportKind::tls) {
+    message = failed == Activity::eof_received ? "Error calling eof_received()"
+                                               : "Fatal error on SSL protocol";
   }
-  return CloseReason(std::move(thrown));
+  report(std::move(message), reason.exception());
 }
 
 void Lifecycle::report(std::string message, const std::exception_ptr& thrown) noexcept {

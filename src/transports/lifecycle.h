@@ -105,14 +105,20 @@ class Lifecycle {
     }
   }
 
-  /// Runs `callback`, which calls the protocol. What it throws ends the connection: reported as "Fatal error:
-  /// protocol.... call failed.", over TLS in other words, unless it is an error of the system, and returned
-  /// to be the reason. Nothing was thrown, or only what leaves the loop: an empty one. [S19-S21, T29, C10]
+  /// Runs `callback`, which calls the protocol. What it throws is returned, to end the connection and be the
+  /// reason; report_fatal() is then due. Nothing was thrown, or only what leaves the loop: an empty one.
+  /// [S20, S21, T29, C10]
   template <class F>
   [[nodiscard]] CloseReason guard(Occurrence& what, F&& callback) noexcept {
     std::exception_ptr thrown = call(what, callback);
-    return thrown == nullptr ? CloseReason() : fatal(what.activity, std::move(thrown));
+    if (thrown == nullptr) return {};
+    failed_ = what.activity;
+    return CloseReason(std::move(thrown));
   }
+  /// Tells the exception handler of what guard() returned, if that was the last: "Fatal error: protocol.... call
+  /// failed.", over TLS in other words; not of an error of the system. Once the connection is doomed: the handler
+  /// may close it, and must not become the first cause. [S19-S21, T29, B5]
+  void report_fatal(const CloseReason& reason) noexcept;
 
   /// Tells the exception handler, with the transport and its protocol.
   void report(std::string message, const std::exception_ptr& thrown) noexcept;
@@ -143,13 +149,13 @@ class Lifecycle {
 
   /// "data_received()".
   static std::string name_of(Activity activity) { return std::string(to_string(activity)) + "()"; }
-  CloseReason fatal(Activity activity, std::exception_ptr thrown) noexcept;
 
   Loop& loop_;
   std::shared_ptr<AbstractProtocol> protocol_;
   CloseReason reason_;
   SlotRef name_;
   std::unique_ptr<Observation> observation_;
+  std::optional<Activity> failed_;  ///< and not reported yet
   TransportKind kind_;
   State state_ = State::open;
 };

@@ -198,7 +198,8 @@ void StreamTransport::resume_reading() {
   const ObservedCall call(observation(), Activity::resume_reading);
   read_side_.resume();
 }
-bool StreamTransport::is_reading() const noexcept { return read_side_.reading(); }
+/// Of TLS, what is below may be closing. [T22]
+bool StreamTransport::is_reading() const noexcept { return read_side_.reading() && !is_closing(); }
 
 void StreamTransport::set_write_buffer_limits(WriteBufferLimits limits) {
   const ObservedCall call(observation(), Activity::set_write_buffer_limits);
@@ -313,11 +314,11 @@ void StreamTransport::on_sent(std::size_t count) noexcept {
 
 /// An input/output error is how a terminal's input ends when the other side has gone. [I7]
 void StreamTransport::on_failed(std::error_code error) noexcept {
+  fail(error);
   if (role() == StreamRole::read_pipe && error != std::errc::io_error) {
     lifecycle_.report("Fatal read error on pipe transport",
                       std::make_exception_ptr(std::system_error(error, "read")));
   }
-  fail(error);
 }
 
 /// Told from the loop, when connection_lost() of what is below may still be running: what that knows of the
@@ -336,6 +337,7 @@ void StreamTransport::on_closed() noexcept { Loop::destroy(*this); }
 void StreamTransport::break_off(const CloseReason& reason) {
   log_failure(reason);
   doom(reason);
+  lifecycle_.report_fatal(reason);
 }
 
 void StreamTransport::log_failure(const CloseReason& reason) {

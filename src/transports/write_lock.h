@@ -10,13 +10,14 @@ class WriteLock {
  public:
   /// The name of what is in progress, for the errors of those who may not write.
   virtual const char* activity() const noexcept = 0;
-  /// It has the receiving half, too: nobody may set a protocol, or end the stream. [T24]
+  /// It has the receiving half, too: nobody may set a protocol, or end the stream, to the very end of the
+  /// transport: its protocol hears of that. [T24, T25]
   virtual bool has_all() const noexcept { return false; }
   /// Flow control lets it write again.
   virtual void on_resumed() noexcept = 0;
   /// Everything that was written has been sent.
   virtual void on_drained() noexcept = 0;
-  /// The transport is closing; the lock is gone.
+  /// The transport is closing; the lock is gone. Not for who has all.
   virtual void on_lost(const CloseReason& reason) noexcept = 0;
 
  protected:

@@ -91,7 +91,8 @@ void WriteSide::unlock() noexcept {
 }
 
 void WriteSide::lose_lock(const CloseReason& reason) noexcept {
-  if (WriteLock* lock = std::exchange(lock_, nullptr)) lock->on_lost(reason);
+  if (lock_ == nullptr || lock_->has_all()) return;
+  std::exchange(lock_, nullptr)->on_lost(reason);
 }
 
 CloseReason WriteSide::write(ConstBytes data) {
@@ -194,10 +195,13 @@ bool WriteSide::set_limits(WriteBufferLimits limits) {
 }
 
 bool WriteSide::sent(std::size_t count) noexcept {
-  queue_.consume(count);
-  if (passing_ != nullptr) passing_->left += count;
-  if (queue_.empty()) sending_ = false;
-  if (flow_control_.shrunk(queue_.size())) resume_protocol();
+  {
+    // Buffers are released behind that: their owners may do anything, too. [F17]
+    const ByteQueue::Consumed released = queue_.consume(count);
+    if (passing_ != nullptr) passing_->left += count;
+    if (queue_.empty()) sending_ = false;
+    if (flow_control_.shrunk(queue_.size())) resume_protocol();
+  }
   if (!lifecycle_.writable() || !queue_.empty()) return false;
   if (locked()) {
     lock_->on_drained();

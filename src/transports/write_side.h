@@ -45,7 +45,7 @@ class WriteSide {
   /// Throws WrongStateError, "`refused`; ... is in progress", while locked, or only if the lock has all.
   void require_unlocked(const char* refused) const;
   void require_half(const char* refused) const;
-  /// The transport is closing: ends the lock, if there is one.
+  /// The transport is closing: ends the lock, if there is one that has not all.
   void lose_lock(const CloseReason& reason) noexcept;
   /// write() for whoever has the lock.
   [[nodiscard]] CloseReason write_locked(Buffer data) { return send(std::move(data)); }

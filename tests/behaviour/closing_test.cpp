@@ -158,6 +158,21 @@ TEST_P(EveryStream, EndsWhenDataReceivedThrows) {
   EXPECT_TRUE(reports[0].has_protocol);
 }
 
+// S20, B5: it is the first cause also if the exception handler, which is told of it, ends the connection.
+TEST_P(EveryStream, EndsForWhatWasThrownAlsoIfTheHandlerAborts) {
+  auto [left, right] = connected_pair();
+  right.on("data_received", [] { throw std::runtime_error("boom"); });
+  bool was_closing = false;
+  loop().set_exception_handler([&](EventLoop&, const ExceptionContext& context) {
+    was_closing = context.transport.is_closing();
+    context.transport.abort();
+  });
+  left.transport.write("x");
+  run_until([&right = right] { return right.lost(); });
+  EXPECT_EQ(right.calls, calls("connection_made", "data_received:x", "connection_lost:boom"));
+  EXPECT_TRUE(was_closing);
+}
+
 // S20: connection_lost() does not come from inside the callback that threw, but later.
 TEST_P(EveryStream, DropsWhatWasWrittenWhenDataReceivedThrows) {
   const CloggedPair pair = clogged_pair();

@@ -313,6 +313,26 @@ TEST_P(EveryStream, DoesNotResumeAfterAbort) {
   EXPECT_EQ(pair.left.calls, calls("connection_made", "pause_writing", "connection_lost"));
 }
 
+// F17, C6: a Buffer is released after flow control was told, so that its owner may abort, or write again.
+TEST_P(EveryStream, ReleasesBuffersAfterItHasResumed) {
+  for (const bool aborts : {false, true}) {
+    const CloggedPair pair = clogged_pair();
+    const std::string text = pattern(8 * MiB);
+    pair.left.transport.set_write_buffer_limits({.high = 1, .low = 0});
+    pair.left.transport.write(Buffer(as_bytes(text), [&] {
+      pair.left.calls.emplace_back("released");
+      if (aborts) return pair.left.transport.abort();
+      pair.left.transport.write("more");
+      pair.left.transport.close();
+    }));
+    unclog(pair);
+    run_until([&] { return pair.left.lost() && pair.right.lost(); });
+    EXPECT_EQ(pair.left.calls, calls("connection_made", "pause_writing", "resume_writing",
+                                     "released", "connection_lost"));
+    EXPECT_EQ(pair.right.received.ends_with("more"), !aborts);
+  }
+}
+
 // F17: nor is anything paused any more.
 TEST_P(EveryStream, DoesNotPauseAfterAbort) {
   const CloggedPair pair = clogged_pair();

@@ -268,4 +268,53 @@ TEST_P(TlsOpening, CanBeDroppedWithTheLoop) {
   EXPECT_EQ(right.protocols_alive, 0);
 }
 
+// N9: the protocol that goes with an opening that fails may cancel what opens no more.
+TEST_P(TlsOpening, MayBeCancelledByWhatGoesWithIt) {
+  struct Cancelling : Protocol {
+    explicit Cancelling(std::function<void()> its_cancel) : cancel(std::move(its_cancel)) {}
+    ~Cancelling() override { cancel(); }
+    std::function<void()> cancel;
+  };
+  accepted.clear();
+  const Server server = listen();  // which does not speak TLS
+  Future<Connection<Cancelling>> opening;
+  opening = create_connection(
+      loop(), [&] { return std::make_unique<Cancelling>([&] { opening.cancel(); }); }, "127.0.0.1",
+      port_of(server), tls_client());
+  run_until([&] { return !accepted.empty() && accepted.back().made(); });
+  accepted.back().transport.close();
+  run_until([&] { return opening.done(); });
+  EXPECT_TRUE(opening.cancelled());
+}
+
+// B1, B3, T6: whoever has gone by the time of the server's last flight was never connected.
+TEST(TlsServer, DoesNotBeginForAPeerThatHasGone) {
+  struct Served : Protocol {
+    explicit Served(Calls& its_calls) : calls(its_calls) {}
+    void connection_made(Transport) override { calls.emplace_back("connection_made"); }
+    void connection_lost(const CloseReason&) override { calls.emplace_back("connection_lost"); }
+    Calls& calls;
+  };
+  struct Leaving : Protocol {
+    void connection_made(Transport made) override { made.abort(); }
+  };
+  EventLoop server_loop;
+  EventLoop client_loop;
+  Calls told;
+  const std::string path = new_socket_path();
+  // With tickets: they are that flight.
+  const TlsContext context = TlsContext::server({.identity = authority().server().identity()});
+  server_loop.run_until_complete(create_unix_server(
+      server_loop, [&] { return std::make_unique<Served>(told); }, path, {.tls = context}));
+  const auto connected = create_unix_connection<Leaving>(
+      client_loop, path, {.tls = client_context(), .server_hostname = "localhost"});
+  for (int turn = 0; turn < 100; ++turn) {
+    server_loop.run_once();
+    // It has finished and gone before the server has its next turn.
+    for (int its = 0; its < 10; ++its) client_loop.run_once();
+  }
+  EXPECT_EQ(outcome(connected), "result");
+  EXPECT_EQ(told, calls());
+}
+
 }  // namespace weir::test

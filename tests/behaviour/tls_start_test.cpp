@@ -65,6 +65,23 @@ TEST_P(StartTls, GoesOnWithANewTransport) {
                                     "eof_received", "connection_lost"));
 }
 
+// T23, T25: that the old transport takes nothing holds to its end, so that who waits hears of that.
+TEST_P(StartTls, IsNotTakenFromATransportThatCloses) {
+  for (const bool aborts : {false, true}) {
+    const Pair pair = connected_pair();
+    pair.right.transport.pause_reading();
+    const auto started = start(pair.left, client_context());
+    const Transport old = pair.left.transport;
+    aborts ? old.abort() : old.close();
+    EXPECT_THROW(old.set_protocol(pair.left.protocol()), WrongStateError);
+    EXPECT_THROW(old.write("in the clear"), WrongStateError);
+    pair.right.transport.resume_reading();
+    run_until([&] { return started.done() && pair.left.lost(); });
+    EXPECT_NE(started.exception(), nullptr);
+    EXPECT_EQ(pair.left.calls, calls("connection_made", "connection_lost"));
+  }
+}
+
 // T23, T26: the old transport names nothing any more, so that nothing can be sent in the clear.
 TEST_P(StartTls, LeavesNothingOfTheOldTransport) {
   const Pair pair = connected_pair();

@@ -544,12 +544,13 @@ TEST_P(EveryTls, EndsTheAcceptedConnectionWhoseConnectionMadeThrows) {
   EXPECT_TRUE(server.is_serving());
 }
 
-// T22: it is closing as soon as what is below is, and its end comes once.
+// T22, S12: it is closing as soon as what is below is, and its end comes once.
 TEST_P(EveryTls, IsClosingOnceWhatIsBelowIs) {
   const Server server = listen_tls();
   const auto [client, right] = connect_tls(port_of(server));
   server.abort_clients();
   EXPECT_TRUE(right.transport.is_closing());
+  EXPECT_FALSE(right.transport.is_reading());
   right.transport.write("dropped");
   EXPECT_EQ(right.transport.get_write_buffer_size(), 0U);
   run_until([&, &client = client, &right = right] { return client.lost() && right.lost(); });

@@ -241,6 +241,18 @@ TEST_P(EverySocket, EndsTheSendingSideAfterTheQueue) {
   EXPECT_EQ(pair.left.calls, calls("connection_made", "data_received:still there?"));
 }
 
+// S25, F8: a write that has begun is not one after write_eof(), which pause_writing() calls.
+TEST_P(EverySocket, EndsTheSendingSideFromInsideAWrite) {
+  auto [left, right] = connected_pair();
+  left.transport.set_write_buffer_limits({.high = 0});
+  left.once("pause_writing", [&left = left] { left.transport.write_eof(); });
+  left.transport.write(bytes(8 * MiB));
+  EXPECT_THROW(left.transport.write("x"), WrongStateError);
+  run_until([&right = right] { return right.lost(); });
+  EXPECT_EQ(right.received.size(), 8 * MiB);
+  EXPECT_TRUE(right.calls.at(right.calls.size() - 2) == "eof_received");
+}
+
 // S25: write_eof() may be repeated; it can always be done here.
 TEST_P(EverySocket, EndsTheSendingSideOnce) {
   auto [left, right] = connected_pair();
