@@ -9,6 +9,9 @@ JOBS ?= $(shell nproc)
 PACKAGES ?= yes
 ROUNDS ?= 2000
 SECONDS ?= 600
+STEPS ?= 10000000
+REAL_STEPS ?= 100000
+SEED ?= 1
 
 build := build/$(PRESET)
 sources = $(shell find include src tests examples bench tools fuzz -name '*.cpp' -o -name '*.h')
@@ -52,11 +55,19 @@ soak:  ## use every transport thousands of times and look for leaks: ROUNDS=2000
 	cmake --build --preset $(PRESET) --target weir_soak --parallel $(JOBS)
 	$(build)/tests/weir_soak $(ROUNDS)
 
+destroy: PRESET := $(if $(filter file,$(origin PRESET)),asan,$(PRESET))
+destroy:  ## programs at random against the contract, under the sanitizers: STEPS=10000000 REAL_STEPS=100000 SEED=1
+	$(packages) build test $(filter clang,$(PRESET))
+	cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target weir_destroyer --parallel $(JOBS)
+	build/$(PRESET)/tests/weir_destroyer --backend simulated --seed $(SEED) --steps $(STEPS)
+	build/$(PRESET)/tests/weir_destroyer --backend epoll --seed $(SEED) --steps $(REAL_STEPS)
+
 fuzz:  ## fuzz with libFuzzer, each fuzzer for SECONDS=600 from its corpus; what it finds stays in build/fuzz
 	$(packages) build clang
 	cmake --preset fuzz
 	cmake --build --preset fuzz --parallel $(JOBS)
-	cd build/fuzz && for name in tls_engine tls_pair; do \
+	cd build/fuzz && for name in tls_engine tls_pair destroyer; do \
 	  mkdir -p found/$$name; \
 	  fuzz/weir_$${name}_fuzz -max_total_time=$(SECONDS) -timeout=20 -max_len=20000 -print_final_stats=1 \
 	    -artifact_prefix=$$name- found/$$name $(CURDIR)/fuzz/corpus/$$name || exit; \
@@ -95,4 +106,4 @@ clean:  ## remove build/
 	rm -rf build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan clang bench soak fuzz mutants tidy format format-check install build-tool clean
+.PHONY: help demo test asan tsan clang bench soak destroy fuzz mutants tidy format format-check install build-tool clean
