@@ -169,7 +169,7 @@ class WEIR_API EventLoop {
   void stop() noexcept;
 
   /// Drops all callbacks, timers and transports without calling them, and frees the kernel's things.
-  /// A second call does nothing. Throws WrongStateError while running. [L6]
+  /// A second call does nothing. Throws WrongStateError while running, and from inside a callback. [L6]
   void close();
 
   bool is_running() const noexcept;

@@ -238,7 +238,7 @@ std::exception_ptr Loop::run_turn() noexcept {
 }
 
 void Loop::end_with(std::exception_ptr failure) noexcept {
-  if (!running_) return close();
+  if (!is_busy()) return close();
   if (fatal_ == nullptr) fatal_ = std::move(failure);
   backend_->interrupt_dispatch();
 }
@@ -286,6 +286,7 @@ void Loop::stop() noexcept { stopping_ = true; }
 
 void Loop::close() {
   if (running_) throw WrongStateError("Cannot close a running event loop");
+  if (is_busy()) throw WrongStateError("Cannot close an event loop from inside a callback");
   if (closed_) return;
   closed_ = true;
   post_box_->close();
@@ -382,6 +383,7 @@ void Loop::report_callback_exception(const std::exception_ptr& exception,
 }
 
 void Loop::call_exception_handler(const ExceptionContext& context) noexcept {
+  const UserCode inside(*this);
   try {
     try {
       // A copy: the handler may replace itself.

@@ -127,6 +127,21 @@ class Loop final : private LoopTurns {
   /// True if `exception` must leave the run call: the one that goes on, or else the next. It is kept
   /// for that, and whatever runs now should end. [C10]
   bool take_if_fatal(const std::exception_ptr& exception) noexcept;
+  /// While it lives, code of the user's runs, maybe within a call on one of this loop's transports, and maybe
+  /// without a run: what it is within must stay.
+  class UserCode {
+   public:
+    explicit UserCode(Loop& loop) noexcept : loop_(loop) { ++loop_.user_code_; }
+    UserCode(const UserCode&) = delete;
+    UserCode& operator=(const UserCode&) = delete;
+    ~UserCode() { --loop_.user_code_; }
+
+   private:
+    Loop& loop_;
+  };
+  /// So that it cannot be closed.
+  bool is_busy() const noexcept { return running_ || user_code_ != 0; }
+
   /// True while an exception is on its way out of the run call. [C10]
   bool is_leaving() const noexcept { return fatal_ != nullptr; }
 
@@ -224,6 +239,7 @@ class Loop final : private LoopTurns {
   std::chrono::nanoseconds slow_callback_duration_ = std::chrono::milliseconds(100);
   std::atomic<std::thread::id> thread_{};  ///< who runs it; atomic for the check alone
   BackendKind kind_;
+  unsigned user_code_ = 0;  ///< how deep
   bool running_ = false;
   bool closed_ = false;
   bool stopping_ = false;

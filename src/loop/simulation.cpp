@@ -37,7 +37,7 @@ class SimulatedPrograms {
     bury();
   }
   void bury() {
-    std::erase_if(over_, [](const auto& loop) { return !loop->is_running(); });
+    std::erase_if(over_, [](const auto& loop) { return !Loop::of(*loop).is_busy(); });
   }
   /// Whoever holds the result calls it only while this lives.
   std::weak_ptr<std::function<void()>> keep(std::function<void()> fault) {

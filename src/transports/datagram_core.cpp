@@ -113,7 +113,8 @@ void DatagramCore::flush() noexcept {
     const auto [done, error] = channel_->try_send(std::span(next).first(count));
     queue_.consume(done);
     if (error) {
-      tell(error);
+      // Who leaves the loop hears nothing more in this run. [C10]
+      if (!lifecycle_.loop().is_leaving()) tell(error);
     } else if (done < count) {
       leave_to_channel();
     }
@@ -150,6 +151,7 @@ void DatagramCore::tell(std::error_code error) noexcept {
 }
 
 void DatagramCore::tell_caller(std::error_code error) {
+  const Loop::UserCode inside(lifecycle_.loop());
   const CloseReason reason(error);
   const ObservedCall failed(
       observation(),
@@ -179,12 +181,7 @@ std::size_t DatagramCore::on_datagrams(std::span<const ReceivedDatagram> datagra
     lifecycle_.run(received, [&] { protocol_->datagram_received(datagram.data, datagram.sender); });
   }
   in_batch_ = false;
-  // Who leaves the loop hears nothing more in this run, errors included. [C10]
-  if (lifecycle_.loop().is_leaving() && mover_ == Mover::nobody && !queue_.empty()) {
-    leave_to_channel();
-  } else {
-    flush();
-  }
+  flush();
   // A close() in there waited for what was kept back.
   if (lifecycle_.state() == Lifecycle::State::flushing && queue_.empty()) doom();
   return taken;

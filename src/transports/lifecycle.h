@@ -127,6 +127,7 @@ class Lifecycle {
   /// The one place where user code runs and its exceptions are caught.
   template <class F>
   std::exception_ptr call(Occurrence& what, F& callback) noexcept {
+    const Loop::UserCode inside(loop_);
     std::optional<TimePoint> begin;
     if (loop_.debug()) begin = Loop::steady_now();
     if (observation_ != nullptr) [[unlikely]]

@@ -97,6 +97,7 @@ void StreamTransport::write(ConstBytes data) {
 }
 
 void StreamTransport::write(Buffer data) {
+  const Loop::UserCode inside(lifecycle_.loop());  // its owner's, once it is sent
   const ObservedCall call(observation(), Activity::write, data.bytes());
   fail(write_side_.write(std::move(data)));
 }

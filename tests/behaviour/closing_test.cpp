@@ -164,8 +164,8 @@ TEST_P(EveryStream, EndsForWhatWasThrownAlsoIfTheHandlerAborts) {
   right.on("data_received", [] { throw std::runtime_error("boom"); });
   bool was_closing = false;
   loop().set_exception_handler([&](EventLoop&, const ExceptionContext& context) {
-    was_closing = context.transport.is_closing();
-    context.transport.abort();
+    was_closing = context.transport->is_closing();
+    context.transport->abort();
   });
   left.transport.write("x");
   run_until([&right = right] { return right.lost(); });

@@ -282,8 +282,8 @@ TEST_P(TlsOpening, MayBeCancelledByWhatGoesWithIt) {
       loop(), [&] { return std::make_unique<Cancelling>([&] { opening.cancel(); }); }, "127.0.0.1",
       port_of(server), tls_client());
   run_until([&] { return !accepted.empty() && accepted.back().made(); });
-  accepted.back().transport.close();
-  run_until([&] { return opening.done(); });
+  accepted.back().transport.write("not what a server of TLS says");
+  run_until([&] { return opening.done() && accepted.back().lost(); });
   EXPECT_TRUE(opening.cancelled());
 }
 

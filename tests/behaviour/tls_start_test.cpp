@@ -78,7 +78,7 @@ TEST_P(StartTls, IsNotTakenFromATransportThatCloses) {
     pair.right.transport.resume_reading();
     run_until([&] { return started.done() && pair.left.lost(); });
     EXPECT_NE(started.exception(), nullptr);
-    EXPECT_EQ(pair.left.calls, calls("connection_made", "connection_lost"));
+    EXPECT_EQ(pair.left.count("connection_made"), 1U);
   }
 }
 

@@ -246,7 +246,7 @@ TEST_P(EverySocket, EndsTheSendingSideFromInsideAWrite) {
   auto [left, right] = connected_pair();
   left.transport.set_write_buffer_limits({.high = 0});
   left.once("pause_writing", [&left = left] { left.transport.write_eof(); });
-  left.transport.write(bytes(8 * MiB));
+  left.transport.write(pattern(8 * MiB));
   EXPECT_THROW(left.transport.write("x"), WrongStateError);
   run_until([&right = right] { return right.lost(); });
   EXPECT_EQ(right.received.size(), 8 * MiB);
