@@ -345,9 +345,8 @@ TEST_P(EveryStream, ReleasesBuffersAfterItHasResumed) {
     ASSERT_GE(pair.left.calls.size(), 4U);
     EXPECT_EQ(Calls(pair.left.calls.begin(), pair.left.calls.begin() + 4),
               calls("connection_made", "pause_writing", "resume_writing", "released"));
-    if (aborts) {
-      EXPECT_EQ(pair.left.calls.at(4), "connection_lost");
-    }
+    EXPECT_EQ(pair.left.calls.back(), "connection_lost");
+    EXPECT_TRUE(!aborts || pair.left.calls.size() == 5);
     EXPECT_EQ(pair.right.received.ends_with("more"), !aborts);
   }
 }
