@@ -176,20 +176,18 @@ void TraceRun::stop_later() {
 void TraceRun::connect(const Url& target, const std::string& text) {
   const weir::Future<> done = loop_.create_future();
   clients_.push_back(done);
-  const auto opened =
-      open_stream(loop_, target, std::make_shared<Client>(loop_, target, text, done));
-  opened.add_done_callback([opened, done](const weir::Future<>&) {
-    if (opened.exception() != nullptr && !done.done()) done.set_exception(opened.exception());
-  });
+  open_stream(loop_, target, std::make_shared<Client>(loop_, target, text, done))
+      .add_done_callback([done](const weir::Future<>& opened) {
+        if (opened.exception() != nullptr && !done.done()) done.set_exception(opened.exception());
+      });
 }
 
 /// Until all are done, or somebody has had enough.
 void TraceRun::await(const std::vector<weir::Future<>>& futures) {
   auto left = std::make_shared<std::size_t>(futures.size());
   for (const weir::Future<>& future : futures) {
-    future.add_done_callback([this, future, left](const weir::Future<>&) {
-      const std::exception_ptr failure = future.exception();
-      if (failure_ == nullptr) failure_ = failure;
+    future.add_done_callback([this, left](const weir::Future<>& done) {
+      if (failure_ == nullptr) failure_ = done.exception();
       if (--*left > 0) return;
       all_ended_ = true;
       stop();
