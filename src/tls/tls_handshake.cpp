@@ -136,21 +136,22 @@ void TlsHandshake::connection_lost(const CloseReason& reason) {
       reason ? reason.exception()
              : failure(std::errc::connection_aborted,
                        "the connection was closed during the TLS handshake");
-  report(error);
   state_ = State::over;
   unlock();
   timer_.cancel();
   if (auto ready = std::move(ready_)) ready({}, error);
   // It goes with this, when the handle of its transport is dead. [B17]
   if (takes_over_) protocol_.base()->connection_lost(reason);
+  report(error, protocol_.base());
 }
 
 void TlsHandshake::fail(const std::exception_ptr& error) {
   if (state_ == State::over) return;
-  report(error);
+  const auto protocol = protocol_.base();
   auto ready = std::move(ready_);
   leave(error);
   if (ready) ready({}, error);
+  report(error, protocol);
 }
 
 void TlsHandshake::cancel() {
@@ -168,8 +169,10 @@ void TlsHandshake::leave(const CloseReason& reason) {
   below_.abort(reason);
 }
 
-/// What the peer or the system did is not worth a report. [T5]
-void TlsHandshake::report(const std::exception_ptr& error) {
+/// What the peer or the system did is not worth a report. Comes last: the exception handler may do anything.
+/// [T5, B5]
+void TlsHandshake::report(const std::exception_ptr& error,
+                          const std::shared_ptr<BaseProtocol>& protocol) {
   std::string text = "SSL handshake failed";
   try {
     std::rethrow_exception(error);
@@ -180,8 +183,7 @@ void TlsHandshake::report(const std::exception_ptr& error) {
     }
     log_record(LogLevel::debug, text + ": " + failed.what());
   } catch (...) {
-    loop_.call_exception_handler(
-        {.message = text, .exception = error, .protocol = protocol_.base()});
+    loop_.call_exception_handler({.message = text, .exception = error, .protocol = protocol});
   }
 }
 

@@ -72,7 +72,7 @@ class TlsHandshake final : public Protocol, private WriteLock {
   void succeed();
   void fail(const std::exception_ptr& error);
   void leave(const CloseReason& reason);
-  void report(const std::exception_ptr& error);
+  void report(const std::exception_ptr& error, const std::shared_ptr<BaseProtocol>& protocol);
 
   Loop& loop_;
   const std::size_t nesting_;

@@ -221,6 +221,23 @@ TEST_P(StartTls, EndsWithTheOldTransport) {
   EXPECT_EQ(pair.left.calls, calls("connection_made", "connection_lost"));
 }
 
+// B5, T25: the exception handler hears last of what a user ended the handshake with: nothing is left to be changed.
+TEST_P(StartTls, ReportsWhatAUserEndedItWithLast) {
+  const Pair pair = connected_pair();
+  pair.left.adopted = true;
+  auto failed = start(pair.left, client_context());
+  loop().set_exception_handler([&](EventLoop&, const ExceptionContext& context) {
+    EXPECT_NE(context.protocol, nullptr);
+    EXPECT_TRUE(failed.done());
+    pair.left.calls.push_back("reported:" + context.message);
+  });
+  pair.left.transport.abort(std::make_exception_ptr(TestError()));
+  run_until([&] { return failed.done() && pair.left.lost(); });
+  EXPECT_THROW(failed.result(), TestError);
+  EXPECT_EQ(pair.left.calls, calls("connection_made", "connection_lost:test error",
+                                   "reported:SSL handshake failed"));
+}
+
 // T25, T4: one that takes too long.
 TEST_F(SimulatedStartTls, FailsWhenItTakesTooLong) {
   const Server server = listen();

@@ -1,6 +1,7 @@
 #include "journal.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -45,11 +46,13 @@ void Journal::broken(const std::string& what) const {
   std::fprintf(stderr, "\nBROKEN at step %llu: %s\nrepeat: %s\n",
                static_cast<unsigned long long>(steps_), what.c_str(), how_to_repeat_.c_str());
   std::fflush(stderr);
+  static_cast<void>(std::signal(SIGABRT, SIG_DFL));  // which may be why this is called
   std::abort();
 }
 
 void Journal::ends(const char* why) {
   if (current != nullptr) current->broken(why);
+  static_cast<void>(std::signal(SIGABRT, SIG_DFL));
   std::abort();
 }
 

@@ -86,10 +86,22 @@ std::uint64_t steps_of(std::uint64_t episode) { return 50 + episode * 7919 % 23 
 
 }  // namespace
 
+// What the sanitizers find ends in SIGABRT, too, so that the journal is told.
+// NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl*,misc-use-internal-linkage)
+extern "C" {
+[[gnu::visibility("default")]] const char* __asan_default_options();
+[[gnu::visibility("default")]] const char* __ubsan_default_options();
+const char* __asan_default_options() { return "abort_on_error=1:allow_user_segv_handler=0"; }
+const char* __ubsan_default_options() { return "abort_on_error=1:print_stacktrace=1"; }
+}
+// NOLINTEND(bugprone-reserved-identifier,cert-dcl*,misc-use-internal-linkage)
+
 int main(int argc, char** argv) {
   const Options options = read_options(argc, argv);
   weir::set_log_sink([](weir::LogLevel, std::string_view) {});
   ::signal(SIGALRM, [](int) { Journal::ends("it hangs"); });
+  ::signal(SIGSEGV, [](int) { Journal::ends("a segmentation fault"); });
+  ::signal(SIGABRT, [](int) { Journal::ends("the program aborts"); });
   ::signal(SIGPIPE, [](int) { Journal::ends("SIGPIPE was raised [O5]"); });
 
   const std::string backend(to_string(options.backend));
