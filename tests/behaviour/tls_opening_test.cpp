@@ -268,7 +268,7 @@ TEST_P(TlsOpening, CanBeDroppedWithTheLoop) {
   EXPECT_EQ(right.protocols_alive, 0);
 }
 
-// N9: the protocol that goes with an opening that fails may cancel what opens no more.
+// N9: the protocol that goes with an opening that fails may cancel what opens no more, and which has its error.
 TEST_P(TlsOpening, MayBeCancelledByWhatGoesWithIt) {
   struct Cancelling : Protocol {
     explicit Cancelling(std::function<void()> its_cancel) : cancel(std::move(its_cancel)) {}
@@ -284,7 +284,8 @@ TEST_P(TlsOpening, MayBeCancelledByWhatGoesWithIt) {
   run_until([&] { return !accepted.empty() && accepted.back().made(); });
   accepted.back().transport.write("not what a server of TLS says");
   run_until([&] { return opening.done() && accepted.back().lost(); });
-  EXPECT_TRUE(opening.cancelled());
+  EXPECT_FALSE(opening.cancelled());
+  EXPECT_NE(opening.exception(), nullptr);
 }
 
 // B1, B3, T6: whoever has gone by the time of the server's last flight was never connected.
