@@ -289,6 +289,9 @@ TEST_F(Spawn, CaughtSignalsAreResetIgnoredOnesStayIgnored) {
   auto* caught = std::signal(SIGUSR1, [](int) {});
   auto* ignored = std::signal(SIGUSR2, SIG_IGN);
   auto* pipe = std::signal(SIGPIPE, SIG_IGN);
+  auto* interrupt =
+      std::signal(SIGINT, SIG_DFL);  // which a shell ignores for what it runs in the background
+  auto* quit = std::signal(SIGQUIT, SIG_DFL);
   sigset_t blocked;
   sigset_t before;
   sigemptyset(&blocked);
@@ -310,6 +313,8 @@ TEST_F(Spawn, CaughtSignalsAreResetIgnoredOnesStayIgnored) {
   std::signal(SIGUSR1, caught);
   std::signal(SIGUSR2, ignored);
   std::signal(SIGPIPE, pipe);
+  std::signal(SIGINT, interrupt);
+  std::signal(SIGQUIT, quit);
 }
 
 // --- Descriptors -----------------------------------------------------------------------------------
