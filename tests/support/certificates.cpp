@@ -90,6 +90,12 @@ std::string alternative_names(const std::vector<std::string>& names) {
   return text;
 }
 
+bool set_time(ASN1_TIME* time, std::optional<std::chrono::seconds> from_now,
+              const char* otherwise) {
+  return from_now ? X509_gmtime_adj(time, static_cast<long>(from_now->count())) != nullptr
+                  : ASN1_TIME_set_string_X509(time, otherwise) == 1;
+}
+
 }  // namespace
 
 struct TestCertificate::Parts {
@@ -115,10 +121,8 @@ TestCertificate::TestCertificate(const CertificateOptions& options,
 
   check(X509_set_version(certificate, X509_VERSION_3) == 1 &&
             ASN1_INTEGER_set(X509_get_serialNumber(certificate), next_serial()) == 1 &&
-            X509_gmtime_adj(X509_getm_notBefore(certificate),
-                            static_cast<long>(options.not_before.count())) != nullptr &&
-            X509_gmtime_adj(X509_getm_notAfter(certificate),
-                            static_cast<long>(options.not_after.count())) != nullptr &&
+            set_time(X509_getm_notBefore(certificate), options.not_before, "20000101000000Z") &&
+            set_time(X509_getm_notAfter(certificate), options.not_after, "20491231235959Z") &&
             X509_set_pubkey(certificate, key.get()) == 1,
         "filling it in");
   set_name(certificate, options.common_name);

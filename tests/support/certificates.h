@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,9 @@ struct CertificateOptions {
   std::string common_name = "weir test";
   /// DNS names and addresses that it is for: "example.org", "*.example.org", "127.0.0.1", "::1".
   std::vector<std::string> names{};
-  /// When it begins and ends to be valid, counted from now.
-  std::chrono::seconds not_before = std::chrono::hours(-1);
-  std::chrono::seconds not_after = std::chrono::hours(1);
+  /// When it begins and ends to be valid, counted from now; else it is for decades, and the same at any time.
+  std::optional<std::chrono::seconds> not_before{};
+  std::optional<std::chrono::seconds> not_after{};
   /// May issue others.
   bool is_authority = false;
   /// For a client, and not for a server.
