@@ -21,7 +21,7 @@ std::error_code Source::control(int operation, std::uint32_t events) noexcept {
 
 std::error_code EpollBackend::control(int operation, int descriptor, std::uint32_t events,
                                       std::uint64_t name) noexcept {
-  if (::getpid() != process_) return std::make_error_code(std::errc::operation_not_permitted);
+  if (!is_own_process()) return std::make_error_code(std::errc::operation_not_permitted);
   epoll_event event{.events = events, .data = {.u64 = name}};
   if (::epoll_ctl(epoll_.get(), operation, descriptor, &event) == 0) return {};
   return last_system_error();
@@ -29,8 +29,18 @@ std::error_code EpollBackend::control(int operation, int descriptor, std::uint32
 
 Source::~Source() { backend_.source_gone(*this); }
 
-EpollBackend::EpollBackend(Fd epoll, Fd wake_up) noexcept
-    : epoll_(std::move(epoll)), wake_up_(std::move(wake_up)), process_(::getpid()) {}
+bool EpollBackend::is_own_process() const noexcept { return ::getpid() == process_; }
+
+EpollBackend::EpollBackend()
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_up_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      process_(::getpid()) {
+  if (!epoll_) throw std::system_error(last_system_error(), "epoll_create1");
+  if (!wake_up_) throw std::system_error(last_system_error(), "eventfd");
+  if (const std::error_code error = control(EPOLL_CTL_ADD, wake_up_.get(), EPOLLIN | EPOLLET, 0)) {
+    throw std::system_error(error, "epoll_ctl");
+  }
+}
 
 EpollBackend::~EpollBackend() = default;
 
@@ -106,14 +116,22 @@ int EpollBackend::wait_for_events(std::optional<TimePoint> deadline) noexcept {
 void EpollBackend::wait(std::optional<TimePoint> deadline) noexcept {
   // An interrupted wait collected nothing, which is no error: the caller looks at the time itself.
   const int count = wait_for_events(deadline);
-  ++turn_;
-  ready_.splice_back(next_);
+  begin_turn();
+  collect(count);
+}
+
+void EpollBackend::collect_events() noexcept {
+  collect(::epoll_wait(epoll_.get(), kernel_events_.data(), static_cast<int>(kernel_events_.size()),
+                       0));
+}
+
+void EpollBackend::collect(int count) noexcept {
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = kernel_events_[static_cast<std::size_t>(i)];
     Source* source = named_by(event.data.u64);
     if (source == nullptr) continue;  // the wake-up: edge-triggered, so never read
     source->add_events(event.events);
-    if (!source->linked()) ready_.push_back(*source);
+    make_ready(*source);
   }
 }
 
@@ -135,16 +153,6 @@ void EpollBackend::wake() noexcept {
   static_cast<void>(::write(wake_up_.get(), &one, sizeof one));
 }
 
-std::unique_ptr<Backend> make_epoll_backend() {
-  Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll) throw std::system_error(last_system_error(), "epoll_create1");
-  Fd wake_up(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake_up) throw std::system_error(last_system_error(), "eventfd");
-  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = 0}};
-  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake_up.get(), &event) != 0) {
-    throw std::system_error(last_system_error(), "epoll_ctl");
-  }
-  return std::make_unique<EpollBackend>(std::move(epoll), std::move(wake_up));
-}
+std::unique_ptr<Backend> make_epoll_backend() { return std::make_unique<EpollBackend>(); }
 
 }  // namespace weir::inline v0::detail

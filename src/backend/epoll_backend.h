@@ -77,9 +77,11 @@ struct alignas(4096) ReceiveBuffer {
   std::array<std::byte, receive_buffer_size> bytes;
 };
 
-class EpollBackend final : public Backend {
+/// uring_backend.h adds a ring to it.
+class EpollBackend : public Backend {
  public:
-  explicit EpollBackend(Fd epoll, Fd wake_up) noexcept;
+  /// Throws std::system_error.
+  EpollBackend();
   ~EpollBackend() override;
 
   TimePoint now() const noexcept override { return std::chrono::steady_clock::now(); }
@@ -104,6 +106,8 @@ class EpollBackend final : public Backend {
   Address peer_address(int descriptor) const override;
   ConnectStart connect(const Address& remote, const Address& local, ConnectEvents& events) override;
   std::optional<KnownName> known_name(std::string_view) const override { return std::nullopt; }
+  /// The channel of a connected stream socket that is not blocking.
+  virtual std::unique_ptr<StreamChannel> make_stream(Fd socket, AddressFamily family);
 
   // --- For the sources
   /// epoll_ctl(); but nothing in a forked copy of the process, whose set is the parent's too. [O6]
@@ -127,6 +131,25 @@ class EpollBackend final : public Backend {
   void unregister_source(Source& source) noexcept;
   std::span<std::byte> receive_buffer() noexcept { return receive_buffer_->bytes; }
   DatagramBuffer& datagram_buffer(AddressFamily family);
+
+ protected:
+  int epoll_descriptor() const noexcept { return epoll_.get(); }
+  /// Readable once somebody called wake(), for ever: who watches it is told each time.
+  int wake_descriptor() const noexcept { return wake_up_.get(); }
+  /// False in a forked copy of the process.
+  bool is_own_process() const noexcept;
+  /// Begins another turn: what was left for it is ready.
+  void begin_turn() noexcept {
+    ++turn_;
+    ready_.splice_back(next_);
+  }
+  void make_ready(Source& source) noexcept {
+    if (!source.linked()) ready_.push_back(source);
+  }
+  /// Makes ready what the kernel gave with the last epoll_wait().
+  void collect(int count) noexcept;
+  /// Asks the kernel what is ready, without waiting.
+  void collect_events() noexcept;
 
  private:
   int wait_for_events(std::optional<TimePoint> deadline) noexcept;

@@ -12,7 +12,7 @@ EpollChannel::EpollChannel(EpollBackend& backend, Fd descriptor)
 
 void EpollChannel::begin_receiving() noexcept {
   if (!std::exchange(receiving_, true)) stopped_in_ = backend_.turn();
-  if (interest_ == 0) want(input_interest());
+  watch_input();
   if (readable_ || failure_ != 0) deliver_next_turn();
 }
 
@@ -28,9 +28,18 @@ void EpollChannel::end() noexcept {
   deliver_next_turn();
 }
 
+void EpollChannel::watch_input() noexcept {
+  const std::uint32_t wanted = input_interest();
+  if ((interest_ & wanted) != wanted) want(wanted | output_interest());
+}
+
+void EpollChannel::ignore_input() noexcept {
+  if ((interest_ & input_interest()) != 0) want(output_interest());
+}
+
 void EpollChannel::want_output(bool wanted) noexcept {
-  if (((interest_ & EPOLLOUT) != 0) == wanted) return;
-  want(input_interest() | (wanted ? EPOLLOUT : 0U));
+  if ((output_interest() != 0) == wanted) return;
+  want((interest_ & input_interest()) | (wanted ? EPOLLOUT : 0U));
 }
 
 void EpollChannel::want(std::uint32_t events) noexcept {

@@ -24,6 +24,10 @@ class EpollChannel : protected Source {
   void begin_receiving() noexcept;
   void begin_sending() noexcept;
   void end() noexcept;
+  /// Asks the kernel to tell what arrives, if it does not yet.
+  virtual void watch_input() noexcept;
+  /// Asks it no more.
+  void ignore_input() noexcept;
   /// Whether the kernel is to tell of room to send; from begin_sending() on it does.
   void want_output(bool wanted) noexcept;
   /// Nothing more comes after this error: neither receiving nor sending goes on.
@@ -41,11 +45,12 @@ class EpollChannel : protected Source {
   virtual std::uint32_t input_interest() const noexcept = 0;
 
  private:
+  std::uint32_t output_interest() const noexcept { return interest_ & EPOLLOUT; }
   void want(std::uint32_t events) noexcept;
   void release() noexcept;
 
   Fd owned_;
-  std::uint32_t interest_ = 0;    ///< what the kernel was asked for
+  std::uint32_t interest_ = 0;    ///< what the kernel was asked for; 0: nothing ever
   std::uint32_t stopped_in_ = 0;  ///< the last turn in which it did not receive yet
   int failure_ = 0;               ///< errno of the registration, told by deliver()
   bool closed_ = false;

@@ -49,7 +49,7 @@ std::size_t EpollConnectAttempt::deliver() noexcept {
     return 1;
   }
   set_no_delay(descriptor_);
-  events_up_.on_connected(make_stream_channel(backend_, std::move(socket_), family_));
+  events_up_.on_connected(backend_.make_stream(std::move(socket_), family_));
   return 1;
 }
 

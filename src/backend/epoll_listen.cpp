@@ -74,7 +74,7 @@ std::size_t EpollListenChannel::deliver() noexcept {
     Fd socket(::accept4(descriptor_, peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (socket) {
       ++delivered;
-      events_up_->on_accepted(make_stream_channel(backend_, std::move(socket), family_),
+      events_up_->on_accepted(backend_.make_stream(std::move(socket), family_),
                               address_from(*peer, length));
     } else if (errno == EAGAIN) {
       break;

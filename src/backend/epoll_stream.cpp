@@ -136,19 +136,20 @@ ssize_t send_gathered(int socket, std::span<const ConstBytes> pieces,
 
 // --- Opening ----------------------------------------------------------------------------------------
 
-std::unique_ptr<StreamChannel> make_stream_channel(EpollBackend& backend, Fd socket,
-                                                   AddressFamily family) {
+std::unique_ptr<StreamChannel> EpollBackend::make_stream(Fd socket, AddressFamily family) {
   using Receives = EpollStreamChannel::Receives;
-  if (family == AddressFamily::unix_socket) return make_unix_channel(backend, std::move(socket));
+  if (family == AddressFamily::unix_socket) {
+    return std::make_unique<EpollUnixChannel>(*this, std::move(socket));
+  }
   const auto receives = family == AddressFamily::unspecified ? Receives::some : Receives::all;
-  return std::make_unique<EpollStreamChannel>(backend, std::move(socket), receives);
+  return std::make_unique<EpollStreamChannel>(*this, std::move(socket), receives);
 }
 
 Result<std::unique_ptr<StreamChannel>> EpollBackend::adopt_stream(int descriptor) {
   if (owns(descriptor)) return std::make_error_code(std::errc::device_or_resource_busy);
   if (const std::error_code error = prepare_adopted_socket(descriptor, SOCK_STREAM)) return error;
   set_no_delay(descriptor);
-  return make_stream_channel(*this, Fd(descriptor), family_of(descriptor));
+  return make_stream(Fd(descriptor), family_of(descriptor));
 }
 
 }  // namespace weir::inline v0::detail

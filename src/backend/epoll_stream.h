@@ -44,20 +44,20 @@ class EpollStreamChannel : public StreamChannel, protected EpollChannel {
   virtual ssize_t send_some(std::span<const ConstBytes> pieces) noexcept;
   std::uint32_t input_interest() const noexcept override { return stream_input; }
   StreamEvents& events_up() const noexcept { return *events_up_; }
+  void send_queue() noexcept override;
+  void fail(std::error_code error) noexcept;
+  /// Whether nothing but bytes leaves with what is sent next.
+  virtual bool sends_bytes_only() const noexcept { return true; }
+  /// From now on receive_some() has to receive: nobody else knows how.
+  virtual void must_receive_itself() noexcept {}
 
  private:
-  void send_queue() noexcept override;
   void tell_failure(std::error_code error) noexcept override { events_up_->on_failed(error); }
   void tell_closed() noexcept override { events_up_->on_closed(); }
   SendResult send_pieces(std::span<const ConstBytes> pieces) noexcept;
-  void fail(std::error_code error) noexcept;
 
   StreamEvents* events_up_ = nullptr;
 };
-
-/// The channel of a connected stream socket that is not blocking.
-std::unique_ptr<StreamChannel> make_stream_channel(EpollBackend& backend, Fd socket,
-                                                   AddressFamily family);
 
 /// `pieces` as the system writes them, into `vectors`; returns how many there are.
 std::size_t gather(std::span<const ConstBytes> pieces, std::span<iovec> vectors) noexcept;

@@ -52,34 +52,7 @@ void take_descriptors(msghdr& message, std::vector<Fd>& descriptors) {
   }
 }
 
-/// A receive stops behind passed descriptors, and says so. From a peer that passes any, a short one
-/// proves nothing.
-class EpollUnixChannel final : public EpollStreamChannel, private LocalSocket {
- public:
-  using EpollStreamChannel::EpollStreamChannel;
-
-  LocalSocket* local_socket() noexcept override { return this; }
-
- private:
-  std::vector<Fd> duplicates(std::span<const int> descriptors) const override;
-  void send_along(std::vector<Fd> descriptors) noexcept override {
-    passing_ = std::move(descriptors);
-  }
-  void receive_descriptors(bool enabled) noexcept override { keeps_descriptors_ = enabled; }
-  std::vector<Fd> take_received() noexcept override { return std::exchange(received_, {}); }
-  std::optional<PeerCredentials> peer_credentials() const noexcept override;
-
-  void receive() noexcept override {
-    EpollStreamChannel::receive();
-    received_.clear();
-  }
-  ssize_t receive_some(std::span<std::byte> buffer) noexcept override;
-  ssize_t send_some(std::span<const ConstBytes> pieces) noexcept override;
-
-  std::vector<Fd> passing_;   ///< leave with the next byte
-  std::vector<Fd> received_;  ///< with the bytes of the on_received() that is running
-  bool keeps_descriptors_ = false;
-};
+}  // namespace
 
 std::vector<Fd> EpollUnixChannel::duplicates(std::span<const int> descriptors) const {
   const auto check = [](int result, int descriptor) {
@@ -131,12 +104,6 @@ ssize_t EpollUnixChannel::send_some(std::span<const ConstBytes> pieces) noexcept
   const ssize_t count = send_gathered(descriptor_, pieces, put_descriptors(passing_, control));
   if (count > 0) passing_.clear();
   return count;
-}
-
-}  // namespace
-
-std::unique_ptr<StreamChannel> make_unix_channel(EpollBackend& backend, Fd socket) {
-  return std::make_unique<EpollUnixChannel>(backend, std::move(socket));
 }
 
 }  // namespace weir::inline v0::detail
