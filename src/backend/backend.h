@@ -69,6 +69,9 @@ class StreamEvents {
   /// The first `count` bytes of what unsent() gave left; never 0. When nothing is unsent any more the
   /// channel stops sending by itself.
   virtual void on_sent(std::size_t count) noexcept = 0;
+  /// Whether anybody does something once what is unsent has left. Else on_sent() may come late, with the next
+  /// other event of the backend.
+  virtual bool awaits_sent() const noexcept { return true; }
   /// The connection broke.
   virtual void on_failed(std::error_code error) noexcept = 0;
   /// Of a channel that ends in an order of its own: it is over, regularly or for `reason`. After it there
@@ -144,8 +147,13 @@ class StreamChannel {
 
   virtual void start_receiving() noexcept = 0;
   virtual void stop_receiving() noexcept = 0;
+  /// Whether `size` bytes, which are all there is to send, had better be queued for start_sending(), which then
+  /// sends them together with what others have.
+  virtual bool sends_together(std::size_t /*size*/) noexcept { return false; }
+  /// True from such a start_sending() until then: try_send() of what is queued is allowed still.
+  virtual bool waits_for_others() const noexcept { return false; }
   /// Sends any prefix of `pieces` that can go now, even none. Only while nothing is unsent: before
-  /// start_sending(), or again from the on_sent() that told of the last byte.
+  /// start_sending(), or again from the on_sent() that told of the last byte; or while waits_for_others().
   virtual SendResult try_send(std::span<const ConstBytes> pieces) noexcept = 0;
   /// From now on, whenever there is room: unsent(), send, on_sent(); until nothing is unsent.
   virtual void start_sending() noexcept = 0;
@@ -439,6 +447,9 @@ class Backend {
   /// the next one. [C10]
   virtual void interrupt_dispatch() noexcept = 0;
 
+  /// Tells the kernel at once what it was to be told by the next wait(): no other follows soon.
+  virtual void flush() noexcept {}
+
   /// Ends the wait() that is running, or the next one. From any thread.
   virtual void wake() noexcept = 0;
 
@@ -498,6 +509,8 @@ class Backend {
 };
 
 std::unique_ptr<Backend> make_epoll_backend();
+/// Throws std::system_error, which says what is missing, if this system has no io_uring for us, or this build.
+std::unique_ptr<Backend> make_uring_backend();
 /// On `host`, or in a world of its own.
 std::unique_ptr<Backend> make_simulated_backend(const SimulationOptions& options,
                                                 const SimulatedHost& host = {});

@@ -82,11 +82,12 @@ void TlsHandshake::go_on() {
 /// Also to a transport that is write-paused: a flight is small, and both sides wait for it. [T3]
 void TlsHandshake::send() {
   if (buffers_.output.empty()) return;
+  // A Buffer is sent at once: what comes of it decides whether there is a connection. [B1]
+  Buffer flight(std::exchange(buffers_.output, {}));
   if (locked_) {
-    StreamTransport::of(below_)->write_locked(Buffer(std::exchange(buffers_.output, {})));
+    StreamTransport::of(below_)->write_locked(std::move(flight));
   } else {
-    below_.write(buffers_.output);
-    buffers_.output.clear();
+    below_.write(std::move(flight));
   }
 }
 

@@ -148,11 +148,14 @@ void StreamTransport::write_eof() {
   if (role() == StreamRole::tls) {
     throw UnsupportedOperationError("a TLS transport cannot end one direction alone: close() it");
   }
+  fail(write_side_.wait_no_more());
   write_side_.write_eof();
 }
 
 void StreamTransport::close() {
   const ObservedCall call(observation(), Activity::close);
+  if (lifecycle_.closing()) return;
+  fail(write_side_.wait_no_more());
   if (lifecycle_.closing()) return;
   // TLS has more to send: that this is the end. [T9]
   if (write_side_.size() == 0 && role() != StreamRole::tls) {

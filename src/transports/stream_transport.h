@@ -138,6 +138,9 @@ class StreamTransport final : public Owned,
   void on_eof() noexcept override;
   std::size_t unsent(std::span<ConstBytes> pieces) noexcept override;
   void on_sent(std::size_t count) noexcept override;
+  bool awaits_sent() const noexcept override {
+    return write_side_.awaits_sent() || lifecycle_.closing();
+  }
   void on_failed(std::error_code error) noexcept override;
   void on_over(const CloseReason& reason) noexcept override;
   void on_closed() noexcept override;

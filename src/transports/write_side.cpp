@@ -48,12 +48,37 @@ bool WriteSide::accepts(bool empty) {
   return false;
 }
 
-/// Sends what it can of `pieces`; `append(sent)` queues the rest.
+/// Whether a queue of `size` bytes should: never one that the protocol would be paused for.
+bool WriteSide::should_wait(std::size_t size) {
+  return size <= flow_control_.limits().high && channel_.sends_together(size);
+}
+
+/// Sends the queue, as far as it can, that waits to be sent together with those of others. There are no Buffers in
+/// it.
+CloseReason WriteSide::send_waiting() {
+  std::array<ConstBytes, max_send_pieces> pieces;
+  const std::size_t count = unsent(pieces);
+  const SendResult result = channel_.try_send(std::span(pieces).first(count));
+  static_cast<void>(queue_.consume(result.sent));
+  if (passing_ != nullptr) passing_->left += result.sent;
+  if (queue_.empty()) sending_ = false;
+  return result.error;
+}
+
+/// Before `size` bytes more are written: what waits goes first if those should not.
+CloseReason WriteSide::make_way(std::size_t size, MayWait may_wait) {
+  if (!sending_ || !channel_.waits_for_others()) return {};
+  if (may_wait == MayWait::yes && should_wait(queue_.size() + size)) return {};
+  return send_waiting();
+}
+
+/// Sends what it can of `pieces`, unless that may wait; `append(sent)` queues the rest.
 template <class Append>
 CloseReason WriteSide::send_or_queue(std::span<const ConstBytes> pieces, std::size_t total,
-                                     Append append) {
+                                     MayWait may_wait, Append append) {
+  if (CloseReason failure = make_way(total, may_wait)) return failure;
   std::size_t sent = 0;
-  if (!sending_) {
+  if (!sending_ && (may_wait == MayWait::no || !should_wait(total))) {
     const SendResult result = channel_.try_send(pieces);
     if (result.error) return result.error;
     sent = result.sent;
@@ -97,7 +122,7 @@ void WriteSide::lose_lock(const CloseReason& reason) noexcept {
 
 CloseReason WriteSide::write(ConstBytes data) {
   if (!accepts(data.empty())) return {};
-  return send_or_queue({&data, 1}, data.size(),
+  return send_or_queue({&data, 1}, data.size(), MayWait::yes,
                        [&](std::size_t sent) { queue_.append(data.subspan(sent)); });
 }
 
@@ -108,14 +133,17 @@ CloseReason WriteSide::write(Buffer data) {
 
 CloseReason WriteSide::send(Buffer data) {
   const ConstBytes bytes = data.bytes();
-  return send_or_queue({&bytes, 1}, bytes.size(),
-                       [&](std::size_t sent) { queue_.append(std::move(data), sent); });
+  return send_or_queue({&bytes, 1}, bytes.size(), MayWait::no, [&](std::size_t sent) {
+    queue_.append(std::move(data), sent);
+    has_buffers_ = true;
+  });
 }
 
 CloseReason WriteSide::writelines(std::span<const ConstBytes> lines) {
   std::size_t total = 0;
   for (const ConstBytes& line : lines) total += line.size();
   if (!accepts(total == 0)) return {};
+  if (CloseReason failure = make_way(total, MayWait::yes)) return failure;
 
   std::array<ConstBytes, max_send_pieces> pieces;
   auto next = lines.begin();
@@ -137,7 +165,9 @@ CloseReason WriteSide::writelines(std::span<const ConstBytes> lines) {
       // All of it in one go, so that there is at most one pause. [S24]
       for (; next != lines.end(); ++next) queue_.append(*next);
     };
-    if (CloseReason failure = send_or_queue(std::span(pieces).first(count), size, append)) {
+    const MayWait may_wait = size == total ? MayWait::yes : MayWait::no;
+    if (CloseReason failure =
+            send_or_queue(std::span(pieces).first(count), size, may_wait, append)) {
       return failure;
     }
   }
@@ -149,13 +179,14 @@ CloseReason WriteSide::writelines(std::span<const ConstBytes> lines) {
 
 CloseReason WriteSide::write(ConstBytes data, std::vector<Fd> descriptors) {
   if (!accepts(data.empty())) return {};
+  if (CloseReason failure = make_way(data.size(), MayWait::no)) return failure;
   if (!sending_) {
     channel_.local_socket()->send_along(std::move(descriptors));
   } else {
     if (passing_ == nullptr) passing_ = std::make_unique<PassingQueue>();
     passing_->waiting.push_back({passing_->left + queue_.size(), std::move(descriptors)});
   }
-  return send_or_queue({&data, 1}, data.size(),
+  return send_or_queue({&data, 1}, data.size(), MayWait::no,
                        [&](std::size_t sent) { queue_.append(data.subspan(sent)); });
 }
 
@@ -195,11 +226,12 @@ bool WriteSide::set_limits(WriteBufferLimits limits) {
 }
 
 bool WriteSide::sent(std::size_t count) noexcept {
+  if (!lifecycle_.writable()) return false;  // dropped while the kernel sent it
   {
     // Buffers are released behind that: their owners may do anything, too. [F17]
     const ByteQueue::Consumed released = queue_.consume(count);
     if (passing_ != nullptr) passing_->left += count;
-    if (queue_.empty()) sending_ = false;
+    if (queue_.empty()) sending_ = has_buffers_ = false;
     if (flow_control_.shrunk(queue_.size())) resume_protocol();
   }
   if (!lifecycle_.writable() || !queue_.empty()) return false;
@@ -212,6 +244,8 @@ bool WriteSide::sent(std::size_t count) noexcept {
 }
 
 void WriteSide::drop() noexcept {
+  // What could have been sent when it was written is not dropped.
+  static_cast<void>(wait_no_more());
   dropped_writes_.end();
   queue_.retire();
   passing_.reset();

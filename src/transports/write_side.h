@@ -35,6 +35,8 @@ class WriteSide {
   [[nodiscard]] CloseReason writelines(std::span<const ConstBytes> lines);
   /// As write(), with descriptors that leave with the first byte of `data`. Only over a Unix socket.
   [[nodiscard]] CloseReason write(ConstBytes data, std::vector<Fd> descriptors);
+  /// Sends, as far as it can, what was to be sent together with what others write: nothing comes any more.
+  [[nodiscard]] CloseReason wait_no_more() { return make_way(0, MayWait::no); }
   void write_eof();
 
   /// While locked, write() throws WrongStateError, write_eof() waits, and the protocol does not hear of
@@ -65,6 +67,10 @@ class WriteSide {
   std::size_t size() const noexcept { return queue_.size(); }
 
   std::size_t unsent(std::span<ConstBytes> pieces) noexcept;
+  /// Whether sent() would do more than to count.
+  bool awaits_sent() const noexcept {
+    return ended_ || locked() || flow_control_.paused() || has_buffers_;
+  }
   /// May call resume_writing(), which may write, close or abort. True if everything has been sent.
   [[nodiscard]] bool sent(std::size_t count) noexcept;
   /// Drops the queue: its size is 0 from here on. The bytes stay until the channel is closed, since a
@@ -84,13 +90,20 @@ class WriteSide {
     std::uint64_t left = 0;  ///< position of the queue's first byte
   };
 
+  /// Whether what is written may wait for what others write, to be sent together with that.
+  enum class MayWait : bool { no, yes };
+
   bool accepts(bool empty);
   CloseReason send(Buffer data);
+  CloseReason send_waiting();
   void queue_grew() noexcept;
   void pause_protocol() noexcept;
   void resume_protocol() noexcept;
+  bool should_wait(std::size_t size);
+  CloseReason make_way(std::size_t size, MayWait may_wait);
   template <class Append>
-  CloseReason send_or_queue(std::span<const ConstBytes> pieces, std::size_t total, Append append);
+  CloseReason send_or_queue(std::span<const ConstBytes> pieces, std::size_t total, MayWait may_wait,
+                            Append append);
 
   Lifecycle& lifecycle_;
   StreamChannel& channel_;
@@ -103,6 +116,7 @@ class WriteSide {
   bool ended_ = false;          ///< write_eof() was called
   bool told_to_pause_ = false;  ///< the protocol was
   bool sending_ = false;        ///< the channel sends the queue
+  bool has_buffers_ = false;    ///< there are Buffers in the queue, whose owners want them back
 };
 
 }  // namespace weir::inline v0::detail
