@@ -13,13 +13,17 @@ install(TARGETS weir EXPORT weirTargets
                 NAMELINK_COMPONENT library
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
-# A shared libweir.so finds OpenSSL itself; whoever links the static one must link OpenSSL too.
+# A shared libweir.so finds OpenSSL and liburing itself; whoever links the static one must link them too.
 set(weir_find_openssl)
 set(weir_pc_requires)
 if(WEIR_TLS AND NOT BUILD_SHARED_LIBS)
   set(weir_find_openssl "find_dependency(OpenSSL 3.0)")
-  set(weir_pc_requires " openssl >= 3.0")
+  list(APPEND weir_pc_requires " openssl >= 3.0")
 endif()
+if(WEIR_URING AND NOT BUILD_SHARED_LIBS)
+  list(APPEND weir_pc_requires " liburing >= 2.3")
+endif()
+list(JOIN weir_pc_requires "," weir_pc_requires)
 
 # find_package(weir)
 install(EXPORT weirTargets NAMESPACE weir:: DESTINATION ${package_dir} COMPONENT library)

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 declare -A packages=(
-  [build]="g++ cmake ninja-build libssl-dev libcli11-dev libfmt-dev"
+  [build]="g++ cmake ninja-build libssl-dev liburing-dev libcli11-dev libfmt-dev"
   [demo]="netcat-openbsd"
   [test]="libgtest-dev libgmock-dev python3 pkg-config socat netcat-openbsd openssl curl gnutls-bin"
   [bench]="libuv1-dev libasio-dev libbenchmark-dev python3 pkg-config iproute2 strace haproxy socat"

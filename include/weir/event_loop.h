@@ -26,8 +26,10 @@ struct ExceptionContext;
 class Observer;
 class ThreadPoolExecutor;
 
-/// Which kernel, or pretended one, is under a loop. `automatic` takes the best this machine has.
-enum class BackendKind : std::uint8_t { automatic, epoll, simulated };
+/// What is under a loop: epoll, io_uring, or a simulated network. `automatic` takes epoll. Where there is no io_uring
+/// (an old kernel, a container that forbids it, a build without) a loop over `uring` cannot be made: its constructor
+/// throws std::system_error, which says what is missing.
+enum class BackendKind : std::uint8_t { automatic, epoll, uring, simulated };
 
 /// The field's word for `kind`: "epoll".
 WEIR_API std::string_view to_string(BackendKind kind) noexcept;
@@ -281,6 +283,7 @@ class WEIR_API EventLoop {
   void set_slow_callback_duration(std::chrono::nanoseconds duration) noexcept;
   std::chrono::nanoseconds get_slow_callback_duration() const noexcept;
 
+  /// What is under the loop; never `automatic`.
   BackendKind backend() const noexcept;
   /// As LoopOptions::name said.
   const std::string& name() const noexcept;

@@ -13,6 +13,7 @@ std::string_view to_string(BackendKind kind) noexcept {
   switch (kind) {
     case BackendKind::automatic: return "automatic";
     case BackendKind::epoll: return "epoll";
+    case BackendKind::uring: return "uring";
     case BackendKind::simulated: return "simulated";
   }
   return "unknown";

@@ -35,6 +35,7 @@ BackendKind kind_of(const LoopOptions& options) {
 std::unique_ptr<Backend> make_backend(const LoopOptions& options) {
   switch (kind_of(options)) {
     case BackendKind::simulated: return make_simulated_backend(options.simulation, options.host);
+    case BackendKind::uring: return make_uring_backend();
     case BackendKind::automatic:
     case BackendKind::epoll: break;
   }
@@ -92,6 +93,7 @@ class Loop::RunScope {
   RunScope(const RunScope&) = delete;
   RunScope& operator=(const RunScope&) = delete;
   ~RunScope() {
+    loop_.backend_->flush();
     // From here on a host may sleep on poll_descriptor().
     if (!loop_.post_box_->may_sleep()) loop_.backend_->wake();
     running_on_this_thread = before_;

@@ -104,11 +104,12 @@ void add_backend(CLI::App& command, weir::BackendKind& backend) {
   static const std::map<std::string, weir::BackendKind> kinds{
       {"auto", weir::BackendKind::automatic},
       {"epoll", weir::BackendKind::epoll},
+      {"uring", weir::BackendKind::uring},
       {"simulated", weir::BackendKind::simulated}};
   command
       .add_option_function<std::string>(
           "--backend", [&backend](const std::string& name) { backend = kinds.at(name); },
-          "What is under the loop: auto, epoll or simulated (auto)")
+          "What is under the loop: auto, epoll, uring or simulated (auto)")
       ->check(CLI::IsMember(kinds).description(""))
       ->option_text("KIND");
 }
