@@ -197,7 +197,7 @@ TEST_P(EveryStream, DeliversNothingMoreAfterAPauseInDataReceived) {
     right.transport.pause_reading();
     at_pause = right.received.size();
   });
-  const std::string sent = pattern(1 * MiB);
+  const std::string sent = pattern(4 * MiB);
   left.transport.write(sent);
   for (int round = 0; round < 5; ++round) {
     run_until([&, &right = right] { return right.received.size() > at_pause || at_pause > 0; });

@@ -4,11 +4,14 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "destroyer.h"
 
@@ -19,7 +22,8 @@ using weir::destroyer::Journal;
 using weir::destroyer::Summary;
 
 constexpr const char* usage =
-    "usage: weir_destroyer [--backend simulated|epoll] [--seed N] [--steps N] [--first EPISODE]\n"
+    "usage: weir_destroyer [--backend simulated|epoll|uring] [--seed N] [--steps N] [--first "
+    "EPISODE]\n"
     "                      [--repeat] [--verbose]\n"
     "Opens, uses and destroys connections of all kinds at random, from within every callback, in "
     "episodes\n"
@@ -62,8 +66,12 @@ Options read_options(int argc, char** argv) {
     char* end = nullptr;
     const std::uint64_t number = std::strtoull(value.c_str(), &end, 10);
     const bool is_number = *end == '\0' && !value.empty();
-    if (name == "--backend" && (value == "simulated" || value == "epoll")) {
-      options.backend = value == "epoll" ? BackendKind::epoll : BackendKind::simulated;
+    if (name == "--backend") {
+      constexpr std::array kinds{BackendKind::simulated, BackendKind::epoll, BackendKind::uring};
+      const auto* found =
+          std::ranges::find(kinds, value, [](auto kind) { return to_string(kind); });
+      if (found == kinds.end()) fail();
+      options.backend = *found;
     } else if (name == "--seed" && is_number) {
       options.seed = number;
     } else if (name == "--steps" && is_number) {
@@ -104,6 +112,12 @@ int main(int argc, char** argv) {
   ::signal(SIGABRT, [](int) { Journal::ends("the program aborts"); });
   ::signal(SIGPIPE, [](int) { Journal::ends("SIGPIPE was raised [O5]"); });
 
+  try {
+    const weir::EventLoop loop({.backend = options.backend});
+  } catch (const std::system_error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 77;  // which says that there was nothing to test
+  }
   const std::string backend(to_string(options.backend));
   std::uint64_t steps = 0;
   std::uint64_t callbacks = 0;

@@ -47,7 +47,7 @@ class World {
 
   Choices& choices() noexcept { return choices_; }
   Journal& journal() noexcept { return journal_; }
-  bool is_real() const noexcept { return backend_ == BackendKind::epoll; }
+  bool is_real() const noexcept { return backend_ != BackendKind::simulated; }
   bool is_settling() const noexcept { return phase_ != Phase::random; }
 
   /// Takes some actions, in a callback of `here`; may throw at its end where callbacks may.

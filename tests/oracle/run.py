@@ -61,21 +61,34 @@ def read_traces(text):
     return traces
 
 
+def has_uring(oracle):
+    """Whether this build and this system have io_uring; says why not."""
+    asked = subprocess.run([oracle, "--backend", "uring", "--probe"], capture_output=True, text=True,
+                           check=False)
+    print(asked.stderr, end="")
+    return asked.returncode == 0
+
+
 def run_all(oracle, files, certificates):
     """By transport and name, {run: (the traces of asyncio, those of this library)}. Connections go
     over TCP, or in all scenarios that do not say otherwise over Unix sockets."""
     asyncio = [sys.executable, str(HERE / "run_asyncio.py"), "--certificates", certificates]
     ours = [oracle, "--certificates", certificates]
     over_unix = ["--transport", "unix"]
-    simulated = ["--backend", "simulated"]
+    def backend(name):
+        return ours + ["--backend", name]
+
     commands = {
         "asyncio": asyncio,
         "asyncio, unix": asyncio + over_unix,
-        "kernel": ours,
-        "kernel, unix": ours + over_unix,
-        "simulated": ours + simulated,
-        "simulated, unix": ours + simulated + over_unix,
+        "kernel": backend("epoll"),
+        "kernel, unix": backend("epoll") + over_unix,
+        "simulated": backend("simulated"),
+        "simulated, unix": backend("simulated") + over_unix,
     }
+    if has_uring(oracle):
+        commands["uring"] = backend("uring")
+        commands["uring, unix"] = backend("uring") + over_unix
     outputs = {name: tempfile.TemporaryFile("w+") for name in commands}
     running = {name: subprocess.Popen(command + files, stdout=outputs[name])
                for name, command in commands.items()}

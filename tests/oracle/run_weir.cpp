@@ -1,9 +1,11 @@
 // Runs the scenarios of the oracle on Weir and prints their traces: see README.md.
 //
 //     weir_oracle_test [--backend NAME] [--transport unix] [--certificates DIRECTORY] FILE...
+//     weir_oracle_test --backend NAME --probe    fails if there is no such backend here
 
 #include <cstdio>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,10 +15,11 @@
 namespace {
 
 weir::BackendKind backend_named(std::string_view name) {
-  for (const auto kind : {weir::BackendKind::epoll, weir::BackendKind::simulated}) {
+  using weir::BackendKind;
+  for (const auto kind : {BackendKind::epoll, BackendKind::uring, BackendKind::simulated}) {
     if (name == weir::to_string(kind)) return kind;
   }
-  return weir::BackendKind::automatic;
+  throw std::invalid_argument("there is no backend " + std::string(name));
 }
 
 using Transports = weir::oracle::Runner::Transports;
@@ -51,6 +54,8 @@ int main(int argc, char** argv) {
         if (arguments[++i] == "unix") transports = Transports::unix_sockets;
       } else if (arguments[i] == "--certificates" && i + 1 < arguments.size()) {
         certificates = arguments[++i];
+      } else if (arguments[i] == "--probe") {
+        const weir::EventLoop loop({.backend = backend});
       } else {
         run_file(arguments[i], backend, transports, certificates);
       }

@@ -14,7 +14,7 @@ namespace {
 
 using weir::BackendKind;
 
-constexpr std::array backends{BackendKind::epoll, BackendKind::simulated};
+constexpr std::array backends{BackendKind::epoll, BackendKind::uring, BackendKind::simulated};
 
 /// Leaves out the cases of all other backends: the name of a case says which it is on.
 void select(std::string_view wanted) {

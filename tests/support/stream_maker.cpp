@@ -1,9 +1,12 @@
 #include "stream_maker.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <iterator>
 #include <stdexcept>
+#include <system_error>
+#include <vector>
 
 #ifdef WEIR_TEST_TLS
 #include "tls_support.h"
@@ -77,7 +80,24 @@ const TlsContext& client_context() { throw std::logic_error("no TLS in this buil
 const TlsContext& server_context() { return client_context(); }
 #endif
 
-std::vector<BackendKind> backends() { return {BackendKind::epoll, BackendKind::simulated}; }
+std::vector<BackendKind> backends() {
+  std::vector<BackendKind> kinds{BackendKind::epoll, BackendKind::uring, BackendKind::simulated};
+  if (!has_uring()) std::erase(kinds, BackendKind::uring);
+  return kinds;
+}
+
+bool has_uring() {
+  static const bool result = [] {
+    try {
+      const EventLoop loop({.backend = BackendKind::uring});
+      return true;
+    } catch (const std::system_error& error) {
+      std::fprintf(stderr, "io_uring is not tested: %s\n", error.what());
+      return false;
+    }
+  }();
+  return result;
+}
 
 LoopOptions loop_options(BackendKind backend) {
   return {.backend = backend, .simulation = {.buffer_size = 64 * KiB}};

@@ -117,6 +117,8 @@ inline std::vector<StreamMaker> socket_makers() {
 
 /// The backends this machine has.
 std::vector<BackendKind> backends();
+/// Whether this build and this system have io_uring; says once on standard error why not.
+bool has_uring();
 
 /// Options of a loop on `backend`, with small buffers where they can be chosen.
 LoopOptions loop_options(BackendKind backend);

@@ -146,7 +146,7 @@ WRONG = [
      "no simulated network for 'connect': nothing outside this process can reach it; use --backend "
      "epoll, or try weir bench or weir demo on it"),
     ("echo --backend x tcp://h:0",
-     "--backend: x not in {auto,epoll,simulated}; see weir echo --help"),
+     "--backend: x not in {auto,epoll,simulated,uring}; see weir echo --help"),
     ("echo --grace x tcp://h:0",
      "--grace: 'x' is not a number from 0 to 86400; see weir echo --help"),
     ("bench tcp://h:1 --connections 0",
@@ -289,6 +289,12 @@ class World(ProgramTest):
         self.check(f"cannot write '{re.escape(str(path))}': No such file or directory; give --json "
                    "a path in a directory of yours",
                    "bench", "tcp://127.0.0.1:1", "--json", str(path))
+
+    def test_a_system_without_io_uring(self):
+        code, out, err = self.run_tool("echo", "--backend", "uring", "tcp://127.0.0.1:0",
+                                       env={"WEIR_URING_WITHOUT": "everything"})
+        self.assertEqual((code, out), (1, ""))
+        self.assertRegex(err, "^weir: there is no io_uring here: .+: Function not implemented\n$")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ class User final : public StreamEvents {
     if (refuse) return std::nullopt;
     return std::span(own_buffer);
   }
+  bool has_own_buffer() const noexcept override { return !own_buffer.empty(); }
   void on_received(ConstBytes bytes) noexcept override {
     ++receive_events;
     last = bytes;
@@ -101,6 +102,13 @@ class User final : public StreamEvents {
     if (result.error) return note("send: " + name_of(result.error));
     queue = text.substr(result.sent);
     if (!queue.empty()) channel->start_sending();
+  }
+
+  /// Leaves it to the channel to send with what others send, if it would; else as send().
+  void send_together(std::string_view text) {
+    if (!channel->sends_together(text.size())) return send(text);
+    queue = text;
+    channel->start_sending();
   }
 
   std::unique_ptr<StreamChannel> channel;

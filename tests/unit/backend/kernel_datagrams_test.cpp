@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "datagram_sender.h"
-#include "epoll_fixture.h"
+#include "kernel_fixture.h"
 #include "socket_calls.h"
 
 namespace weir::test_backend {
@@ -101,7 +101,7 @@ class Peer final : public DatagramEvents {
   bool closed = false;
 };
 
-class EpollDatagrams : public EpollBackendTest {
+class KernelDatagrams : public KernelBackendTest {
  protected:
   Peer open(const DatagramPlan& plan = {.local = v4(0)}) {
     DatagramOpened opened = backend->open_datagram(plan);
@@ -114,9 +114,12 @@ class EpollDatagrams : public EpollBackendTest {
   const TemporaryDirectory directory_;
 };
 
+INSTANTIATE_TEST_SUITE_P(Kernel, KernelDatagrams, testing::ValuesIn(kernel_backends()),
+                         kernel_backend_name);
+
 // --- Receiving --------------------------------------------------------------------------------------
 
-TEST_F(EpollDatagrams, KeepsBoundariesAndOrder) {
+TEST_P(KernelDatagrams, KeepsBoundariesAndOrder) {
   for (const Address& local : {v4(0), v6(0), path(directory_.file("receiver"))}) {
     std::optional<Peer> receiver;
     try {
@@ -135,7 +138,7 @@ TEST_F(EpollDatagrams, KeepsBoundariesAndOrder) {
   }
 }
 
-TEST_F(EpollDatagrams, TellsSendersApart) {
+TEST_P(KernelDatagrams, TellsSendersApart) {
   Peer receiver = open();
   receiver.channel->start_receiving();
   std::deque<Peer> senders;
@@ -154,7 +157,7 @@ TEST_F(EpollDatagrams, TellsSendersApart) {
 }
 
 // Rule 3, S3: a batch a turn.
-TEST_F(EpollDatagrams, DeliversOneBatchATurn) {
+TEST_P(KernelDatagrams, DeliversOneBatchATurn) {
   Peer receiver = open();
   Peer sender = connected_to(receiver);
   const Texts texts = numbered(3 * max_datagrams);
@@ -173,7 +176,7 @@ TEST_F(EpollDatagrams, DeliversOneBatchATurn) {
 }
 
 // S8, D16: what was received but not taken is held, and comes first when receiving goes on.
-TEST_F(EpollDatagrams, HoldsTheRestOfABatch) {
+TEST_P(KernelDatagrams, HoldsTheRestOfABatch) {
   Peer receiver = open();
   Peer sender = connected_to(receiver);
   const Texts texts = numbered(20);
@@ -198,7 +201,7 @@ TEST_F(EpollDatagrams, HoldsTheRestOfABatch) {
 }
 
 // C10: a dispatch that is interrupted loses nothing, although receiving was not stopped.
-TEST_F(EpollDatagrams, HoldsTheRestOfAnInterruptedBatch) {
+TEST_P(KernelDatagrams, HoldsTheRestOfAnInterruptedBatch) {
   Peer receiver = open();
   Peer sender = connected_to(receiver);
   const Texts texts = numbered(10);
@@ -213,7 +216,7 @@ TEST_F(EpollDatagrams, HoldsTheRestOfAnInterruptedBatch) {
   EXPECT_EQ(receiver.received, texts);
 }
 
-TEST_F(EpollDatagrams, DropsTheHeldRestAtClose) {
+TEST_P(KernelDatagrams, DropsTheHeldRestAtClose) {
   Peer receiver = open();
   Peer sender = connected_to(receiver);
   sender.send(numbered(10));
@@ -226,7 +229,7 @@ TEST_F(EpollDatagrams, DropsTheHeldRestAtClose) {
 }
 
 // D9: an error is told, and receiving goes on.
-TEST_F(EpollDatagrams, GoesOnAfterAReceiveError) {
+TEST_P(KernelDatagrams, GoesOnAfterAReceiveError) {
   Peer receiver = open();
   const Address address = receiver.address();
   Peer sender = connected_to(receiver);
@@ -254,7 +257,7 @@ TEST_F(EpollDatagrams, GoesOnAfterAReceiveError) {
 }
 
 // D2: room for 256 KiB.
-TEST_F(EpollDatagrams, ReceivesLargeUnixDatagrams) {
+TEST_P(KernelDatagrams, ReceivesLargeUnixDatagrams) {
   Pair pair = make_socket_pair(SOCK_DGRAM);
   const int size = 1 << 20;
   ::setsockopt(pair.b.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
@@ -274,7 +277,7 @@ TEST_F(EpollDatagrams, ReceivesLargeUnixDatagrams) {
 
 // --- Opening ----------------------------------------------------------------------------------------
 
-TEST_F(EpollDatagrams, AdoptsDatagramSocketsOnly) {
+TEST_P(KernelDatagrams, AdoptsDatagramSocketsOnly) {
   Pair streams = make_socket_pair();
   EXPECT_EQ(backend->adopt_datagram(streams.a.get()).error(), std::errc::wrong_protocol_type);
   EXPECT_EQ(backend->adopt_datagram(-1).error(), std::errc::bad_file_descriptor);
@@ -287,7 +290,7 @@ TEST_F(EpollDatagrams, AdoptsDatagramSocketsOnly) {
 }
 
 // D7: a peer needs no name.
-TEST_F(EpollDatagrams, FindsAPeerWithoutAName) {
+TEST_P(KernelDatagrams, FindsAPeerWithoutAName) {
   Pair pair = make_socket_pair(SOCK_DGRAM);
   auto channel = backend->adopt_datagram(pair.a.release());
   ASSERT_TRUE(channel);
@@ -302,7 +305,7 @@ TEST_F(EpollDatagrams, FindsAPeerWithoutAName) {
 }
 
 // D20: with broadcasting the socket is not connected, so that it hears the answers of others.
-TEST_F(EpollDatagrams, IsNotConnectedIfItMayBroadcast) {
+TEST_P(KernelDatagrams, IsNotConnectedIfItMayBroadcast) {
   Peer receiver = open();
   Peer sender = open({.local = v4(0), .remote = receiver.address(), .allow_broadcast = true});
   EXPECT_EQ(sender.channel->peer_address(), std::nullopt);
@@ -312,7 +315,7 @@ TEST_F(EpollDatagrams, IsNotConnectedIfItMayBroadcast) {
   EXPECT_EQ(allowed, 1);
 }
 
-TEST_F(EpollDatagrams, SharesAPortOnlyIfAskedTo) {
+TEST_P(KernelDatagrams, SharesAPortOnlyIfAskedTo) {
   Peer first = open({.local = v4(0), .reuse_port = true});
   Peer second = open({.local = first.address(), .reuse_port = true});
   const DatagramOpened third = backend->open_datagram({.local = first.address()});
@@ -321,7 +324,7 @@ TEST_F(EpollDatagrams, SharesAPortOnlyIfAskedTo) {
 }
 
 // D21: a stale socket file makes room, any other file stays.
-TEST_F(EpollDatagrams, RemovesAStaleSocketFileOnly) {
+TEST_P(KernelDatagrams, RemovesAStaleSocketFileOnly) {
   const std::string name = directory_.file("socket");
   open({.local = path(name)}).channel.reset();
   ASSERT_TRUE(std::filesystem::is_socket(name));
@@ -335,7 +338,7 @@ TEST_F(EpollDatagrams, RemovesAStaleSocketFileOnly) {
   EXPECT_TRUE(std::filesystem::is_regular_file(other));
 }
 
-TEST_F(EpollDatagrams, TakesPartInAMulticastGroup) {
+TEST_P(KernelDatagrams, TakesPartInAMulticastGroup) {
   Peer receiver = open({.local = any_v4(0), .reuse_port = true});
   Peer sender = open();
   const Address loopback = v4(0);
@@ -370,7 +373,7 @@ TEST_F(EpollDatagrams, TakesPartInAMulticastGroup) {
 // --- Sending ----------------------------------------------------------------------------------------
 
 // D10: an error is that of one datagram; the others leave.
-TEST_F(EpollDatagrams, EachDatagramHasItsOwnFate) {
+TEST_P(KernelDatagrams, EachDatagramHasItsOwnFate) {
   Peer receiver = open();
   receiver.channel->start_receiving();
   Peer sender = open();
@@ -393,7 +396,7 @@ TEST_F(EpollDatagrams, EachDatagramHasItsOwnFate) {
   EXPECT_EQ(receiver.received, (Texts{"1", "2", "5", "6"}));
 }
 
-TEST_F(EpollDatagrams, TheQueueGoesOnAfterAnError) {
+TEST_P(KernelDatagrams, TheQueueGoesOnAfterAnError) {
   Peer receiver = open();
   receiver.channel->start_receiving();
   Peer sender = connected_to(receiver);
@@ -411,7 +414,7 @@ TEST_F(EpollDatagrams, TheQueueGoesOnAfterAnError) {
   EXPECT_EQ(receiver.received.back(), "three");
 }
 
-TEST_F(EpollDatagrams, APathThatDoesNotFitIsAnErrorOfItsDatagram) {
+TEST_P(KernelDatagrams, APathThatDoesNotFitIsAnErrorOfItsDatagram) {
   Peer receiver = open({.local = path(directory_.file("receiver"))});
   Peer sender = open({.family = AddressFamily::unix_socket});
   const Address good = receiver.address();
@@ -424,7 +427,7 @@ TEST_F(EpollDatagrams, APathThatDoesNotFitIsAnErrorOfItsDatagram) {
 }
 
 // A full receiver: no datagram is lost, and nothing spins until there is room.
-TEST_F(EpollDatagrams, WaitsForAFullUnixReceiver) {
+TEST_P(KernelDatagrams, WaitsForAFullUnixReceiver) {
   for (const bool connected : {true, false}) {
     Peer receiver = open({.local = path(directory_.file("receiver"))});
     Peer sender = open({.family = AddressFamily::unix_socket,
@@ -445,7 +448,7 @@ TEST_F(EpollDatagrams, WaitsForAFullUnixReceiver) {
   }
 }
 
-TEST_F(EpollDatagrams, AReceiverThatGoesAwayEndsTheWait) {
+TEST_P(KernelDatagrams, AReceiverThatGoesAwayEndsTheWait) {
   std::optional<Peer> receiver;
   receiver.emplace(open({.local = path(directory_.file("receiver"))}).channel);
   Peer sender = open({.family = AddressFamily::unix_socket});
@@ -559,7 +562,7 @@ TEST(DatagramSenderTest, MembersOfAGroupFailOneByOne) {
 }
 
 // Bursts that come merged are taken apart, whatever their size, and each batch stays one.
-TEST_F(EpollDatagrams, TakesApartWhatTheKernelMerges) {
+TEST_P(KernelDatagrams, TakesApartWhatTheKernelMerges) {
   for (const std::size_t size : {3U, 900U}) {
     Peer receiver = open();
     receiver.channel->start_receiving();
@@ -604,7 +607,7 @@ TEST_F(EpollDatagrams, TakesApartWhatTheKernelMerges) {
 }
 
 // Merging would change what others receive who share the socket.
-TEST_F(EpollDatagrams, DoesNotMergeOnAnAdoptedSocket) {
+TEST_P(KernelDatagrams, DoesNotMergeOnAnAdoptedSocket) {
   Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ASSERT_FALSE(detail::bind_socket(socket.get(), v4(0)));
   auto channel = backend->adopt_datagram(socket.release());

@@ -3,7 +3,7 @@
 #include <system_error>
 #include <vector>
 
-#include "epoll_fixture.h"
+#include "kernel_fixture.h"
 #include "pipe_calls.h"
 
 namespace weir::test_backend {
@@ -54,12 +54,15 @@ Pair make_terminal() {
   return {std::move(master), std::move(terminal)};
 }
 
-class EpollPipes : public EpollBackendTest {
+class KernelPipes : public KernelBackendTest {
  protected:
   std::error_code adopt_error(int descriptor, PipeEnd end) {
     return backend->adopt_pipe(descriptor, end).error();
   }
 };
+
+INSTANTIATE_TEST_SUITE_P(Kernel, KernelPipes, testing::ValuesIn(kernel_backends()),
+                         kernel_backend_name);
 
 // --- Writing without a signal ---------------------------------------------------------------------
 
@@ -130,7 +133,7 @@ TEST(WriteWithoutSignal, GivesUpTheFlagWhereItIsRefused) {
 // --- Adopting ---------------------------------------------------------------------------------------
 
 // I1: what is no pipe, socket or character device stays with the caller.
-TEST_F(EpollPipes, RefusesOtherFiles) {
+TEST_P(KernelPipes, RefusesOtherFiles) {
   const TemporaryDirectory directory;
   const Fd file(::open(directory.file("file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   const Fd folder(::open(directory.file(".").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -142,7 +145,7 @@ TEST_F(EpollPipes, RefusesOtherFiles) {
   EXPECT_EQ(::fcntl(file.get(), F_GETFL) & O_NONBLOCK, 0);
 }
 
-TEST_F(EpollPipes, RefusesTheOtherDirectionAndATakenOne) {
+TEST_P(KernelPipes, RefusesTheOtherDirectionAndATakenOne) {
   Pair pipe = make_pipe();
   EXPECT_EQ(adopt_error(pipe.a.get(), PipeEnd::write), std::errc::operation_not_permitted);
   EXPECT_EQ(adopt_error(pipe.b.get(), PipeEnd::read), std::errc::operation_not_permitted);
@@ -153,7 +156,7 @@ TEST_F(EpollPipes, RefusesTheOtherDirectionAndATakenOne) {
 }
 
 // I2: the descriptor becomes non-blocking, and is closed with the channel.
-TEST_F(EpollPipes, OwnsWhatItTakes) {
+TEST_P(KernelPipes, OwnsWhatItTakes) {
   Pair pipe = make_pipe();
   const int number = pipe.a.get();
   User reader = pipe_end("reader", std::move(pipe.a), PipeEnd::read);
@@ -167,7 +170,7 @@ TEST_F(EpollPipes, OwnsWhatItTakes) {
 
 // --- Reading ----------------------------------------------------------------------------------------
 
-TEST_F(EpollPipes, ReadsUntilTheEnd) {
+TEST_P(KernelPipes, ReadsUntilTheEnd) {
   for (const bool socket : {false, true}) {
     Pair pipe = socket ? make_socket_pair() : make_pipe();
     User reader = pipe_end("reader", std::move(pipe.a), PipeEnd::read);
@@ -187,7 +190,7 @@ TEST_F(EpollPipes, ReadsUntilTheEnd) {
   }
 }
 
-TEST_F(EpollPipes, ReadsWhatIsThereBeforeTheEnd) {
+TEST_P(KernelPipes, ReadsWhatIsThereBeforeTheEnd) {
   Pair pipe = make_pipe();
   User reader = pipe_end("reader", std::move(pipe.a), PipeEnd::read);
   write_all(pipe.b.get(), "last");
@@ -198,7 +201,7 @@ TEST_F(EpollPipes, ReadsWhatIsThereBeforeTheEnd) {
 }
 
 // A FIFO has no end before its first writer.
-TEST_F(EpollPipes, AFifoWaitsForItsFirstWriter) {
+TEST_P(KernelPipes, AFifoWaitsForItsFirstWriter) {
   const TemporaryDirectory directory;
   const std::string name = directory.file("fifo");
   ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
@@ -215,7 +218,7 @@ TEST_F(EpollPipes, AFifoWaitsForItsFirstWriter) {
 }
 
 // Rule 2, and no spinning on a hang-up that nobody asks for.
-TEST_F(EpollPipes, APausedReaderHearsNothing) {
+TEST_P(KernelPipes, APausedReaderHearsNothing) {
   Pair pipe = make_pipe();
   User reader = pipe_end("reader", std::move(pipe.a), PipeEnd::read);
   reader.channel->start_receiving();
@@ -231,7 +234,7 @@ TEST_F(EpollPipes, APausedReaderHearsNothing) {
 }
 
 // I7: the hang-up of a terminal is a read error.
-TEST_F(EpollPipes, TellsThatATerminalIsGone) {
+TEST_P(KernelPipes, TellsThatATerminalIsGone) {
   Pair terminal = make_terminal();
   User master = pipe_end("master", std::move(terminal.a), PipeEnd::read);
   master.channel->start_receiving();
@@ -243,7 +246,7 @@ TEST_F(EpollPipes, TellsThatATerminalIsGone) {
 }
 
 // A read of a terminal ends at a line.
-TEST_F(EpollPipes, ReadsAllLinesOfATerminal) {
+TEST_P(KernelPipes, ReadsAllLinesOfATerminal) {
   Pair terminal = make_terminal();
   User reader = pipe_end("reader", std::move(terminal.b), PipeEnd::read);
   write_all(terminal.a.get(), "one\ntwo\nthree\n");
@@ -255,37 +258,28 @@ TEST_F(EpollPipes, ReadsAllLinesOfATerminal) {
 
 // --- Writing ----------------------------------------------------------------------------------------
 
-class EpollPipeWriters : public EpollPipes, public testing::WithParamInterface<const char*> {
- protected:
-  Pair make() const {
-    const std::string kind = GetParam();
-    if (kind == "terminal") return make_terminal();
-    return kind == "pipe" ? make_pipe() : make_socket_pair();
+TEST_P(KernelPipes, SendsTheRestWhenThereIsRoom) {
+  for (const auto& make : {+[] { return make_pipe(); }, +[] { return make_socket_pair(); },
+                           +[] { return make_terminal(); }}) {
+    Pair pipe = make();
+    User reader = pipe_end("reader", std::move(pipe.a), PipeEnd::read);
+    User writer = pipe_end("writer", std::move(pipe.b), PipeEnd::write);
+    std::string text(1 << 20, '\0');
+    for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i * i % 23);
+    writer.channel->start_receiving();
+    writer.send(text);
+    settle();
+    EXPECT_FALSE(writer.queue.empty());
+    reader.channel->start_receiving();
+    run_until([&] { return reader.received.size() == text.size(); });
+    EXPECT_EQ(reader.received, text);
+    EXPECT_EQ(writer.queue, "");
+    EXPECT_EQ(writer.receive_events, 0);
   }
-};
-
-TEST_P(EpollPipeWriters, SendsTheRestWhenThereIsRoom) {
-  Pair pipe = make();
-  User reader = pipe_end("reader", std::move(pipe.a), PipeEnd::read);
-  User writer = pipe_end("writer", std::move(pipe.b), PipeEnd::write);
-  std::string text(1 << 20, '\0');
-  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i * i % 23);
-  writer.channel->start_receiving();
-  writer.send(text);
-  settle();
-  EXPECT_FALSE(writer.queue.empty());
-  reader.channel->start_receiving();
-  run_until([&] { return reader.received.size() == text.size(); });
-  EXPECT_EQ(reader.received, text);
-  EXPECT_EQ(writer.queue, "");
-  EXPECT_EQ(writer.receive_events, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Unit, EpollPipeWriters, testing::Values("pipe", "socket", "terminal"),
-                         [](const auto& value) { return std::string(value.param); });
-
 // I10: that nobody reads any more is told without writing, once.
-TEST_F(EpollPipes, TellsThatTheReaderIsGone) {
+TEST_P(KernelPipes, TellsThatTheReaderIsGone) {
   for (const bool socket : {false, true}) {
     Pair pipe = socket ? make_socket_pair() : make_pipe();
     User writer = pipe_end("writer", std::move(pipe.b), PipeEnd::write);
@@ -302,7 +296,7 @@ TEST_F(EpollPipes, TellsThatTheReaderIsGone) {
   }
 }
 
-TEST_F(EpollPipes, TellsThatTheReaderIsGoneBeforeAskedTo) {
+TEST_P(KernelPipes, TellsThatTheReaderIsGoneBeforeAskedTo) {
   Pair pipe = make_pipe();
   User writer = pipe_end("writer", std::move(pipe.b), PipeEnd::write);
   pipe.a.reset();
@@ -312,7 +306,7 @@ TEST_F(EpollPipes, TellsThatTheReaderIsGoneBeforeAskedTo) {
   EXPECT_EQ(events(), Trace{"writer: eof"});
 }
 
-TEST_F(EpollPipes, APausedWriterDoesNotSpinWhenItsReaderIsGone) {
+TEST_P(KernelPipes, APausedWriterDoesNotSpinWhenItsReaderIsGone) {
   Pair pipe = make_pipe();
   User writer = pipe_end("writer", std::move(pipe.b), PipeEnd::write);
   writer.channel->start_receiving();
@@ -326,7 +320,7 @@ TEST_F(EpollPipes, APausedWriterDoesNotSpinWhenItsReaderIsGone) {
   EXPECT_EQ(events(), Trace{"writer: eof"});
 }
 
-TEST_F(EpollPipes, AWriteThatNobodyReadsIsAnErrorWithoutSignal) {
+TEST_P(KernelPipes, AWriteThatNobodyReadsIsAnErrorWithoutSignal) {
   const PipeSignals signals;
   for (const bool socket : {false, true}) {
     Pair pipe = socket ? make_socket_pair() : make_pipe();
@@ -338,7 +332,7 @@ TEST_F(EpollPipes, AWriteThatNobodyReadsIsAnErrorWithoutSignal) {
   }
 }
 
-TEST_F(EpollPipes, WhatComesInOnASocketIsNoLossOfItsReader) {
+TEST_P(KernelPipes, WhatComesInOnASocketIsNoLossOfItsReader) {
   Pair pair = make_socket_pair();
   User writer = pipe_end("writer", std::move(pair.b), PipeEnd::write);
   writer.channel->start_receiving();
@@ -353,7 +347,7 @@ TEST_F(EpollPipes, WhatComesInOnASocketIsNoLossOfItsReader) {
 }
 
 // I11: neither input nor a hang-up of a terminal is a loss of the reader; writing tells.
-TEST_F(EpollPipes, ATerminalNeverLosesItsReader) {
+TEST_P(KernelPipes, ATerminalNeverLosesItsReader) {
   Pair terminal = make_terminal();
   User writer = pipe_end("writer", std::move(terminal.b), PipeEnd::write);
   writer.channel->start_receiving();
@@ -368,7 +362,7 @@ TEST_F(EpollPipes, ATerminalNeverLosesItsReader) {
 
 // --- Devices without poll ---------------------------------------------------------------------------
 
-TEST_F(EpollPipes, WritesToTheNullDevice) {
+TEST_P(KernelPipes, WritesToTheNullDevice) {
   User writer = pipe_end("writer", Fd(::open("/dev/null", O_WRONLY | O_CLOEXEC)), PipeEnd::write);
   writer.channel->start_receiving();
   settle();
@@ -380,14 +374,14 @@ TEST_F(EpollPipes, WritesToTheNullDevice) {
   EXPECT_EQ(events(), Trace{"writer: sent 5"});
 }
 
-TEST_F(EpollPipes, ReadsTheEndOfTheNullDevice) {
+TEST_P(KernelPipes, ReadsTheEndOfTheNullDevice) {
   User reader = pipe_end("reader", Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)), PipeEnd::read);
   reader.channel->start_receiving();
   settle();
   EXPECT_EQ(events(), Trace{"reader: eof"});
 }
 
-TEST_F(EpollPipes, ReadsADeviceThatNeverEndsOneReceiveATurn) {
+TEST_P(KernelPipes, ReadsADeviceThatNeverEndsOneReceiveATurn) {
   User reader = pipe_end("reader", Fd(::open("/dev/zero", O_RDONLY | O_CLOEXEC)), PipeEnd::read);
   reader.channel->start_receiving();
   for (int turns = 1; turns <= 3; ++turns) {
@@ -399,7 +393,7 @@ TEST_F(EpollPipes, ReadsADeviceThatNeverEndsOneReceiveATurn) {
   EXPECT_EQ(reader.receive_events, 3);
 }
 
-TEST_F(EpollPipes, TellsAnErrorOfADevice) {
+TEST_P(KernelPipes, TellsAnErrorOfADevice) {
   User writer = pipe_end("writer", Fd(::open("/dev/full", O_WRONLY | O_CLOEXEC)), PipeEnd::write);
   writer.queue = "text";
   writer.channel->start_sending();

@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "fd.h"
 #include "simulated_fixture.h"
@@ -87,9 +88,18 @@ inline std::string read_some(int descriptor) {
   return text;
 }
 
-class EpollBackendTest : public testing::Test {
+/// "epoll", "uring", and "uring_without_..." for each thing that a kernel may lack; without io_uring just the first.
+std::vector<std::string> kernel_backends();
+/// A backend of that name.
+std::unique_ptr<Backend> make_kernel_backend(const std::string& name);
+
+inline std::string kernel_backend_name(const testing::TestParamInfo<std::string>& name) {
+  return name.param;
+}
+
+class KernelBackendTest : public testing::TestWithParam<std::string> {
  protected:
-  EpollBackendTest() : backend(detail::make_epoll_backend()) {}
+  KernelBackendTest() : backend(make_kernel_backend(GetParam())) {}
 
   std::size_t turn(std::chrono::milliseconds patience = std::chrono::milliseconds(100)) {
     backend->wait(backend->now() + patience);
