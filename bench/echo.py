@@ -96,7 +96,9 @@ class Comparison:
 
 STREAM_SERVERS = {
     "bare epoll": ["bench_echo_bare_epoll"],
-    "Weir": ["bench_echo_weir"],
+    "bare uring": ["bench_echo_bare_uring"],
+    "Weir epoll": ["bench_echo_weir", "--backend", "epoll"],
+    "Weir uring": ["bench_echo_weir", "--backend", "uring"],
     "libuv": ["bench_echo_libuv"],
     "libuv usual": ["bench_echo_libuv", "--usual"],
     "Asio": ["bench_echo_asio"],
@@ -127,7 +129,8 @@ UDP = Comparison(
     load="bench_udp_load",
     servers={
         "bare epoll": ["bench_udp_bare_epoll"],
-        "Weir": ["bench_udp_weir"],
+        "Weir epoll": ["bench_udp_weir", "--backend", "epoll"],
+        "Weir uring": ["bench_udp_weir", "--backend", "uring"],
         "libuv": ["bench_udp_libuv"],
         "Asio": ["bench_udp_asio"],
     },

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "server_options.h"
+#include "weir_loop.h"
 
 namespace {
 
@@ -20,7 +21,7 @@ struct Echo : weir::Protocol {
 
 int main(int argc, char** argv) {
   const auto options = bench::parse_server_options(argc, argv);
-  weir::EventLoop loop;
+  weir::EventLoop loop(bench::loop_options(options));
   if (options.unix_path.empty()) {
     const auto server =
         loop.run_until_complete(weir::create_server<Echo>(loop, "127.0.0.1", options.port));

@@ -1,5 +1,5 @@
 // What every echo server of the comparison does alike, whatever library it is written on: it takes
-// `--port N` (TCP or UDP, on the loopback) or `--unix PATH`, tells on its standard output where it
+// `--port N` (TCP or UDP, on the loopback) or `--unix PATH`, maybe `--backend NAME`, tells on its standard output where it
 // listens, and ends by SIGTERM's default action.
 #pragma once
 
@@ -16,6 +16,7 @@ struct ServerOptions {
   std::uint16_t port = 0;  // 0: any free one
   std::string unix_path;   // if not empty, a Unix socket there instead of a port
   bool usual = false;      // the peer's everyday style instead of its best
+  std::string backend;     // of Weir; if empty, what it takes by itself
 };
 
 inline ServerOptions parse_server_options(int argc, char** argv) {
@@ -28,8 +29,10 @@ inline ServerOptions parse_server_options(int argc, char** argv) {
       options.unix_path = argv[++i];
     } else if (argument == "--usual") {
       options.usual = true;
+    } else if (argument == "--backend" && i + 1 < argc) {
+      options.backend = argv[++i];
     } else {
-      std::fprintf(stderr, "usage: %s [--port N | --unix PATH] [--usual]\n", argv[0]);
+      std::fprintf(stderr, "usage: %s [--port N | --unix PATH] [--usual] [--backend NAME]\n", argv[0]);
       std::exit(2);
     }
   }

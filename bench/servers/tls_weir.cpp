@@ -7,6 +7,7 @@
 
 #include "certificate.h"
 #include "server_options.h"
+#include "weir_loop.h"
 
 namespace {
 
@@ -24,7 +25,7 @@ int main(int argc, char** argv) {
   const auto tls = weir::TlsContext::server(
       {.identity =
            weir::TlsIdentity{.certificate_chain = weir::Pem::text(bench::self_signed_pem())}});
-  weir::EventLoop loop;
+  weir::EventLoop loop(bench::loop_options(options));
   const auto server = loop.run_until_complete(
       weir::create_server<Echo>(loop, "127.0.0.1", options.port, {.tls = tls}));
   bench::announce(server.sockets().front().sockname.port());

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "server_options.h"
+#include "weir_loop.h"
 
 namespace {
 
@@ -22,7 +23,7 @@ struct Echo : weir::DatagramProtocol {
 
 int main(int argc, char** argv) {
   const auto options = bench::parse_server_options(argc, argv);
-  weir::EventLoop loop;
+  weir::EventLoop loop(bench::loop_options(options));
   const auto [transport, echo] = loop.run_until_complete(weir::create_datagram_endpoint<Echo>(
       loop, {.local_addr = weir::LocalAddress{"127.0.0.1", options.port}}));
   bench::announce(transport.get_extra_info<weir::Address>("sockname")->port());
