@@ -65,9 +65,10 @@ CloseReason WriteSide::send_waiting() {
   return result.error;
 }
 
-/// Before `size` bytes more are written: what waits goes first if those should not.
+/// Before `size` bytes more are written: what waits goes first if those should not. What the protocol was paused for
+/// meanwhile, by new limits, stays: sent() has to tell it to resume.
 CloseReason WriteSide::make_way(std::size_t size, MayWait may_wait) {
-  if (!sending_ || !channel_.waits_for_others()) return {};
+  if (!sending_ || flow_control_.paused() || !channel_.waits_for_others()) return {};
   if (may_wait == MayWait::yes && should_wait(queue_.size() + size)) return {};
   return send_waiting();
 }

@@ -250,6 +250,19 @@ TEST_P(EveryStream, PausesWhenTheHighMarkIsLowered) {
   EXPECT_EQ(pair.left.calls, calls("connection_made", "pause_writing"));
 }
 
+// F13, F17: who is paused by new limits, in the turn of its write(), and closes is resumed first; or was not paused.
+TEST_P(EveryStream, ResumesBeforeTheCloseThatFollowsNewLimits) {
+  auto [left, right] = connected_pair();
+  loop().call_soon([&left = left] {
+    left.transport.write("a few bytes");
+    left.transport.set_write_buffer_limits({.high = 0});
+    left.transport.close();
+  });
+  run_until([&, &left = left, &right = right] { return left.lost() && right.lost(); });
+  EXPECT_EQ(left.count("pause_writing"), left.count("resume_writing"));
+  EXPECT_EQ(right.received, "a few bytes");
+}
+
 // F14: raising the marks over the queue does not resume at once, but when bytes leave.
 TEST_P(EveryStream, ResumesLaterWhenTheLowMarkIsRaised) {
   const CloggedPair pair = clogged_pair();
