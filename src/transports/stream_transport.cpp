@@ -148,8 +148,7 @@ void StreamTransport::write_eof() {
   if (role() == StreamRole::tls) {
     throw UnsupportedOperationError("a TLS transport cannot end one direction alone: close() it");
   }
-  fail(write_side_.wait_no_more());
-  write_side_.write_eof();
+  fail(write_side_.write_eof());
 }
 
 void StreamTransport::close() {

@@ -212,11 +212,13 @@ std::size_t WriteSide::unsent(std::span<ConstBytes> pieces) noexcept {
   return count;
 }
 
-void WriteSide::write_eof() {
+CloseReason WriteSide::write_eof() {
   require_half("unable to end the stream");
-  if (ended_ || lifecycle_.closing()) return;
+  if (ended_ || lifecycle_.closing()) return {};
   ended_ = true;
+  if (CloseReason failure = wait_no_more()) return failure;
   if (queue_.empty() && !locked()) channel_.shutdown_send();
+  return {};
 }
 
 bool WriteSide::set_limits(WriteBufferLimits limits) {

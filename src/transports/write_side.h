@@ -37,7 +37,7 @@ class WriteSide {
   [[nodiscard]] CloseReason write(ConstBytes data, std::vector<Fd> descriptors);
   /// Sends, as far as it can, what was to be sent together with what others write: nothing comes any more.
   [[nodiscard]] CloseReason wait_no_more() { return make_way(0, MayWait::no); }
-  void write_eof();
+  [[nodiscard]] CloseReason write_eof();
 
   /// While locked, write() throws WrongStateError, write_eof() waits, and the protocol does not hear of
   /// flow control: settle() makes up for that. [K3, K4]

@@ -299,4 +299,22 @@ TEST_P(EveryStream, LetsFatalExceptionsOutOfTheLoop) {
   loop().set_fatal_exception_predicate({});
 }
 
+// S26: after write_eof() every write is refused, though what was written before it cannot be sent any more.
+TEST_P(EverySocket, RefusesToWriteAfterAnEofThatNobodyWillHear) {
+  auto [left, right] = connected_pair();
+  left.transport.pause_reading();
+  right.transport.abort();
+  run_until([&right = right] { return right.lost(); });
+  loop().call_soon([&left = left] {
+    left.transport.write("for nobody");
+    const bool noticed = left.transport.is_closing();
+    left.transport.write_eof();
+    if (!noticed) {
+      EXPECT_THROW(left.transport.write("more"), WrongStateError);
+    }
+    left.transport.abort();
+  });
+  run_until([&left = left] { return left.lost(); });
+}
+
 }  // namespace weir::test
