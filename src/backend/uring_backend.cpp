@@ -65,7 +65,7 @@ UringMask uring_mask() {
 
 // --- The ring ---------------------------------------------------------------------------------------
 
-UringBackend::Ring::Ring(const UringMask& mask) : thread(::gettid()) {
+UringBackend::Ring::Ring(const UringMask& mask) : thread_(::gettid()) {
   const unsigned entries = mask.large_queues ? 2 : submission_entries;
   io_uring_params wanted = parameters(!mask.deferred_work, !mask.large_queues);
   int result = io_uring_queue_init_params(entries, &ring, &wanted);
@@ -74,11 +74,16 @@ UringBackend::Ring::Ring(const UringMask& mask) : thread(::gettid()) {
     result = io_uring_queue_init_params(entries, &ring, &wanted);
   }
   if (result < 0) refuse(-result, advice(-result));
+  is_of_one_thread_ = (wanted.flags & IORING_SETUP_SINGLE_ISSUER) != 0;
   constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
   if ((wanted.features & needed) != needed) {
     io_uring_queue_exit(&ring);
     refuse(ENOSYS, "that of this kernel is too old, Linux 5.19 is needed");
   }
+}
+
+bool UringBackend::Ring::is_of_another_thread() const noexcept {
+  return is_of_one_thread_ && thread_ != ::gettid();
 }
 
 UringBackend::UringBackend(const UringMask& mask) : mask_(mask) {
@@ -99,7 +104,7 @@ UringBackend::UringBackend(const UringMask& mask) : mask_(mask) {
 UringBackend::~UringBackend() {
   if (ring_ == nullptr) return;
   // What is cancelled lets its descriptor go now, and not when the kernel comes to clean up the ring.
-  if (is_own_process() && ring_->thread == ::gettid()) flush();
+  if (is_own_process() && !ring_->is_of_another_thread()) flush();
   ring_.reset();
   while (!requests_.empty()) requests_.pop_front().complete(-ECANCELED, 0);
 }
@@ -136,7 +141,7 @@ bool UringBackend::has_pending_events() const noexcept {
 io_uring_sqe* UringBackend::next_entry() noexcept {
   while (ring_ != nullptr) {
     if (io_uring_sqe* const entry = io_uring_get_sqe(&ring_->ring)) return entry;
-    if (ring_->thread != ::gettid()) {
+    if (ring_->is_of_another_thread()) {
       move_to_this_thread();  // the only one that may submit what is there
     } else {
       submit_all();
@@ -257,7 +262,7 @@ void UringBackend::finish_sends() noexcept {
 void UringBackend::wait(std::optional<TimePoint> deadline) noexcept {
   running_ = true;
   if (ring_ == nullptr || !is_own_process()) return EpollBackend::wait(deadline);
-  if (ring_->thread != ::gettid()) {
+  if (ring_->is_of_another_thread()) {
     move_to_this_thread();
     if (ring_ == nullptr) return EpollBackend::wait(deadline);
   }
@@ -315,7 +320,7 @@ void UringBackend::reap() noexcept {
     }
     io_uring_cq_advance(ring, count);
     if ((IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_CQ_OVERFLOW) == 0) return;
-    if (ring_->thread != ::gettid() || io_uring_get_events(ring) < 0) return;
+    if (ring_->is_of_another_thread() || io_uring_get_events(ring) < 0) return;
   }
 }
 

@@ -88,7 +88,8 @@ class UringBackend final : public EpollBackend {
   void submit_all() noexcept;
 
  private:
-  /// Owns the ring, of the thread it was opened on.
+  /// Owns the ring. One that defers its work is its thread's alone. Any other may be used by all, and must be: what
+  /// it does meanwhile for the thread that asked would be lost with it.
   class Ring {
    public:
     explicit Ring(const UringMask& mask);
@@ -96,8 +97,13 @@ class UringBackend final : public EpollBackend {
     Ring& operator=(const Ring&) = delete;
     ~Ring() { io_uring_queue_exit(&ring); }
 
+    bool is_of_another_thread() const noexcept;
+
     io_uring ring{};
-    const pid_t thread;
+
+   private:
+    const pid_t thread_;
+    bool is_of_one_thread_ = false;
   };
   /// Watches the epoll set, once.
   class EpollWaiter final : public UringRequest {
