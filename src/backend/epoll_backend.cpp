@@ -29,12 +29,8 @@ std::error_code EpollBackend::control(int operation, int descriptor, std::uint32
 
 Source::~Source() { backend_.source_gone(*this); }
 
-bool EpollBackend::is_own_process() const noexcept { return ::getpid() == process_; }
-
 EpollBackend::EpollBackend()
-    : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      wake_up_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      process_(::getpid()) {
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_up_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!epoll_) throw std::system_error(last_system_error(), "epoll_create1");
   if (!wake_up_) throw std::system_error(last_system_error(), "eventfd");
   if (const std::error_code error = control(EPOLL_CTL_ADD, wake_up_.get(), EPOLLIN | EPOLLET, 0)) {

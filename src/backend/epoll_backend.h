@@ -17,6 +17,7 @@
 #include "backend.h"
 #include "fd.h"
 #include "intrusive_list.h"
+#include "process_mark.h"
 
 // What the channels over Linux's epoll have in common. Each kind has a file of its own, which also
 // opens it: epoll_stream, epoll_pipe, epoll_listen, epoll_connect, epoll_datagram, epoll_watch.
@@ -137,7 +138,7 @@ class EpollBackend : public Backend {
   /// Readable once somebody called wake(), for ever: who watches it is told each time.
   int wake_descriptor() const noexcept { return wake_up_.get(); }
   /// False in a forked copy of the process.
-  bool is_own_process() const noexcept;
+  bool is_own_process() const noexcept { return process_.is_here(); }
   /// Begins another turn: what was left for it is ready.
   void begin_turn() noexcept {
     ++turn_;
@@ -157,7 +158,7 @@ class EpollBackend : public Backend {
 
   Fd epoll_;
   Fd wake_up_;
-  const int process_;  ///< whose set it is
+  const ProcessMark process_;  ///< whose set it is
   std::array<epoll_event, 256> kernel_events_{};
   IntrusiveList<Source, ReadyTag> ready_;  ///< what wait() collected
   IntrusiveList<Source, ReadyTag> next_;   ///< what the next wait() collects without the kernel

@@ -102,7 +102,7 @@ class UringBackend final : public EpollBackend {
     io_uring ring{};
 
    private:
-    const pid_t thread_;
+    const std::uint64_t thread_;
     bool is_of_one_thread_ = false;
   };
   /// Watches the epoll set, once.
