@@ -95,8 +95,7 @@ int EpollBackend::wait_for_events(std::optional<TimePoint> deadline) noexcept {
     return ::epoll_wait(epoll_.get(), events, capacity, 0);
   }
   if (!deadline) return ::epoll_wait(epoll_.get(), events, capacity, -1);
-  const TimePoint start = now();
-  const nanoseconds left = *deadline > start ? *deadline - start : nanoseconds::zero();
+  const nanoseconds left = time_until(*deadline);
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
   const timespec timeout{.tv_sec = seconds.count(),
                          .tv_nsec = static_cast<long>((left - seconds).count())};

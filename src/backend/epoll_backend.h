@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -139,6 +140,11 @@ class EpollBackend : public Backend {
   int wake_descriptor() const noexcept { return wake_up_.get(); }
   /// False in a forked copy of the process.
   bool is_own_process() const noexcept { return process_.is_here(); }
+  /// How long it is until `deadline`; never negative.
+  std::chrono::nanoseconds time_until(TimePoint deadline) const noexcept {
+    const TimePoint start = now();
+    return deadline > start ? deadline - start : std::chrono::nanoseconds::zero();
+  }
   /// Begins another turn: what was left for it is ready.
   void begin_turn() noexcept {
     ++turn_;

@@ -36,12 +36,12 @@ const char* advice(int error) noexcept {
   }
 }
 
-io_uring_params parameters(bool deferred_work, bool large) noexcept {
+io_uring_params parameters(const UringMask& mask) noexcept {
   io_uring_params parameters{};
   parameters.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
-  parameters.flags |= deferred_work ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN
-                                    : IORING_SETUP_COOP_TASKRUN;
-  parameters.cq_entries = large ? completion_entries : 4;
+  parameters.flags |= mask.deferred_work ? IORING_SETUP_COOP_TASKRUN
+                                         : IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+  parameters.cq_entries = mask.large_queues ? 4 : completion_entries;
   return parameters;
 }
 
@@ -74,10 +74,12 @@ UringMask uring_mask() {
 
 UringBackend::Ring::Ring(const UringMask& mask) : thread_(thread_number()) {
   const unsigned entries = mask.large_queues ? 2 : submission_entries;
-  io_uring_params wanted = parameters(!mask.deferred_work, !mask.large_queues);
+  io_uring_params wanted = parameters(mask);
   int result = io_uring_queue_init_params(entries, &ring, &wanted);
   if (result == -EINVAL && !mask.deferred_work) {  // before Linux 6.1
-    wanted = parameters(false, !mask.large_queues);
+    UringMask older = mask;
+    older.deferred_work = true;
+    wanted = parameters(older);
     result = io_uring_queue_init_params(entries, &ring, &wanted);
   }
   if (result < 0) refuse(-result, advice(-result));
@@ -302,9 +304,7 @@ void UringBackend::enter(std::optional<TimePoint> deadline, bool at_once) noexce
   } else if (!deadline) {
     static_cast<void>(io_uring_submit_and_wait(ring, 1));
   } else {
-    using std::chrono::nanoseconds;
-    const TimePoint start = now();
-    const nanoseconds left = *deadline > start ? *deadline - start : nanoseconds::zero();
+    const std::chrono::nanoseconds left = time_until(*deadline);
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
     __kernel_timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
     io_uring_cqe* first = nullptr;

@@ -21,6 +21,19 @@ class KernelStreams : public KernelBackendTest {
     return stream(std::move(name), std::move(channel.value()));
   }
   bool is_epoll() const { return GetParam() == "epoll"; }
+  /// Into users and peers, by their number.
+  void adopt_many(std::size_t many) {
+    for (std::size_t i = 0; i < many; ++i) {
+      Pair pair = make_socket_pair();
+      auto channel = backend->adopt_stream(pair.a.release());
+      ASSERT_TRUE(channel);
+      users.emplace_back(std::to_string(i), trace, std::move(channel.value()));
+      peers.push_back(std::move(pair.b));
+    }
+  }
+
+  std::deque<User> users;
+  std::deque<Fd> peers;
 };
 
 INSTANTIATE_TEST_SUITE_P(Kernel, KernelStreams, testing::ValuesIn(kernel_backends()),
@@ -52,15 +65,8 @@ TEST_P(KernelStreams, ReceivesOneAfterTheOther) {
 TEST_P(KernelStreams, ReceivesFromManyAtOnce) {
   constexpr std::size_t many = 150;
   constexpr std::size_t size = 20'000;
-  std::deque<User> users;
-  std::deque<Fd> peers;
-  for (std::size_t i = 0; i < many; ++i) {
-    Pair pair = make_socket_pair();
-    auto channel = backend->adopt_stream(pair.a.release());
-    users.emplace_back("user", trace, std::move(channel.value()));
-    users.back().channel->start_receiving();
-    peers.push_back(std::move(pair.b));
-  }
+  adopt_many(many);
+  for (User& user : users) user.channel->start_receiving();
   turn(std::chrono::milliseconds(0));
   for (int round = 0; round < 3; ++round) {
     for (std::size_t i = 0; i < many; ++i) write_all(peers[i].get(), letters(size, i));
@@ -149,16 +155,11 @@ TEST_P(KernelStreams, IsClosedForThePeerWithItsBackend) {
 // --- Sending together -------------------------------------------------------------------------------
 
 TEST_P(KernelStreams, SendsTogether) {
-  std::deque<User> users;
-  std::deque<Fd> peers;
+  adopt_many(20);
   turn(std::chrono::milliseconds(0));
   for (std::size_t i = 0; i < 20; ++i) {
-    Pair pair = make_socket_pair();
-    auto channel = backend->adopt_stream(pair.a.release());
-    users.emplace_back(std::to_string(i), trace, std::move(channel.value()));
-    users.back().send_together(letters(100, i));
-    EXPECT_EQ(users.back().channel->waits_for_others(), !is_epoll());
-    peers.push_back(std::move(pair.b));
+    users[i].send_together(letters(100, i));
+    EXPECT_EQ(users[i].channel->waits_for_others(), !is_epoll());
   }
   settle();
   for (std::size_t i = 0; i < 20; ++i) {
@@ -238,14 +239,7 @@ TEST_P(KernelStreams, GoesOnOnAnotherThread) {
 // What one thread asks for, more than there is room to note, another one does.
 TEST_P(KernelStreams, IsSetUpByOneThreadForAnother) {
   constexpr std::size_t many = 30;
-  std::deque<User> users;
-  std::deque<Fd> peers;
-  for (std::size_t i = 0; i < many; ++i) {
-    Pair pair = make_socket_pair();
-    auto channel = backend->adopt_stream(pair.a.release());
-    users.emplace_back("user", trace, std::move(channel.value()));
-    peers.push_back(std::move(pair.b));
-  }
+  adopt_many(many);
   turn(std::chrono::milliseconds(0));
   backend->flush();
   std::thread([&] {
