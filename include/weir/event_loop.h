@@ -178,8 +178,9 @@ class WEIR_API EventLoop {
   bool is_closed() const noexcept;
 
   /// A descriptor that is readable when run_once() has something to do, for the host's loop to watch;
-  /// -1 if the backend has none. The loop keeps it.
-  int poll_descriptor() const noexcept;
+  /// -1 if the backend has none. The loop keeps it, and it is always the same one. Who asks for it is taken for a
+  /// host: from then on the loop waits by epoll, also one over io_uring.
+  int poll_descriptor() noexcept;
   /// When run_once() is due even if that descriptor stays silent; nothing if it never is.
   std::optional<TimePoint> next_deadline() const noexcept;
 

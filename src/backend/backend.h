@@ -453,8 +453,8 @@ class Backend {
   /// Ends the wait() that is running, or the next one. From any thread.
   virtual void wake() noexcept = 0;
 
-  /// See EventLoop::poll_descriptor().
-  virtual int poll_descriptor() const noexcept = 0;
+  /// See EventLoop::poll_descriptor(). Always the same; once asked for, a host may sleep on it.
+  virtual int poll_descriptor() noexcept = 0;
 
   /// True if wait() would not wait: a host's loop must not sleep. [run_once]
   virtual bool has_pending_events() const noexcept = 0;

@@ -91,7 +91,7 @@ class EpollBackend : public Backend {
   std::size_t dispatch() noexcept override;
   void interrupt_dispatch() noexcept override { interrupted_ = true; }
   void wake() noexcept override;
-  int poll_descriptor() const noexcept override { return epoll_.get(); }
+  int poll_descriptor() noexcept override { return epoll_.get(); }
   bool has_pending_events() const noexcept override { return !next_.empty() || !ready_.empty(); }
 
   std::unique_ptr<DescriptorWatch> watch(int descriptor, WatchEvents& events) override;
@@ -133,6 +133,9 @@ class EpollBackend : public Backend {
   void unregister_source(Source& source) noexcept;
   std::span<std::byte> receive_buffer() noexcept { return receive_buffer_->bytes; }
   DatagramBuffer& datagram_buffer(AddressFamily family);
+
+  /// What wait() waits on.
+  virtual int kernel_descriptor() const noexcept { return epoll_.get(); }
 
  protected:
   int epoll_descriptor() const noexcept { return epoll_.get(); }

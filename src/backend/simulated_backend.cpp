@@ -47,7 +47,7 @@ class SimulatedBackend final : public Backend {
   std::size_t dispatch() noexcept override { return member_.signals.deliver(); }
   void interrupt_dispatch() noexcept override { member_.signals.interrupt(); }
   void wake() noexcept override { world_->wake(member_); }
-  int poll_descriptor() const noexcept override { return -1; }
+  int poll_descriptor() noexcept override { return -1; }
   bool has_pending_events() const noexcept override;
 
   std::unique_ptr<DescriptorWatch> watch(int descriptor, WatchEvents& events) override;

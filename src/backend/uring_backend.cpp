@@ -124,18 +124,50 @@ void UringBackend::move_to_this_thread() noexcept {
   std::unique_ptr<Ring> ring;
   try {
     ring = std::make_unique<Ring>(mask_);
+    if (buffers_->offer_to(ring->ring)) ring.reset();
   } catch (const std::system_error&) {  // from now on there is epoll alone
   }
-  const std::unique_ptr<Ring> old = std::exchange(ring_, std::move(ring));
+  close_ring(std::move(ring));
+}
+
+void UringBackend::leave_ring() noexcept {
+  if (ring_ == nullptr || !is_own_process()) return;
+  if (!ring_->is_of_another_thread()) cancel_all();
+  close_ring(nullptr);
+}
+
+/// What the kernel received meanwhile is not lost.
+void UringBackend::cancel_all() noexcept {
+  io_uring_sqe* const entry = next_entry();
+  io_uring_prep_cancel64(entry, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+  io_uring_sqe_set_data(entry, nullptr);
+  while (!requests_.empty()) {
+    const int result = io_uring_submit_and_wait(&ring_->ring, 1);
+    reap();
+    if (result < 0 && result != -EINTR && result != -EBUSY && result != -EAGAIN) return;
+  }
+}
+
+/// On with `next`, or with none.
+void UringBackend::close_ring(std::unique_ptr<Ring> next) noexcept {
+  const std::unique_ptr<Ring> old = std::exchange(ring_, std::move(next));
   IntrusiveList<UringRequest, UringRequestTag> requests;
   requests.splice_back(requests_);
-  if (ring_ != nullptr && buffers_->offer_to(ring_->ring)) ring_.reset();
   while (!requests.empty()) requests.pop_front().complete(-ECANCELED, 0);
   if (ring_ != nullptr) return;
   while (!together_.empty()) together_.pop_front().sent_together(0, -EAGAIN);
 }
 
-int UringBackend::poll_descriptor() const noexcept {
+/// From now on there is epoll alone: its set is always the same one and tells a host all that happens, a ring does
+/// neither, and for whom a host waits no ring is of use.
+int UringBackend::poll_descriptor() noexcept {
+  if (std::exchange(hosted_, true) || running_) return epoll_descriptor();
+  leave_ring();
+  if (has_pending_events()) wake();  // who has asked next_deadline() already knows nothing of it
+  return epoll_descriptor();
+}
+
+int UringBackend::kernel_descriptor() const noexcept {
   return ring_ != nullptr ? ring_->ring.ring_fd : epoll_descriptor();
 }
 
@@ -291,10 +323,12 @@ void UringBackend::flush() noexcept {
   running_ = false;
   if (ring_ == nullptr || !is_own_process()) return;
   static_cast<void>(prepare_sends());
-  if (io_uring_sq_ready(&ring_->ring) == 0) return;
-  submit_all();
-  reap();
-  finish_sends();
+  if (io_uring_sq_ready(&ring_->ring) > 0) {
+    submit_all();
+    reap();
+    finish_sends();
+  }
+  if (hosted_) leave_ring();
 }
 
 void UringBackend::enter(std::optional<TimePoint> deadline, bool at_once) noexcept {

@@ -70,7 +70,7 @@ class UringBackend final : public EpollBackend {
 
   void wait(std::optional<TimePoint> deadline) noexcept override;
   void flush() noexcept override;
-  int poll_descriptor() const noexcept override;
+  int poll_descriptor() noexcept override;
   bool has_pending_events() const noexcept override;
   std::unique_ptr<StreamChannel> make_stream(Fd socket, AddressFamily family) override;
 
@@ -84,6 +84,7 @@ class UringBackend final : public EpollBackend {
   bool sends_together() const noexcept { return running_ && ring_ != nullptr; }
   void send_together(UringSender& sender) noexcept { together_.push_back(sender); }
   using EpollBackend::make_ready;
+  int kernel_descriptor() const noexcept override;
   /// Has the kernel act at once on what it was asked for.
   void submit_all() noexcept;
 
@@ -123,6 +124,9 @@ class UringBackend final : public EpollBackend {
   };
 
   void move_to_this_thread() noexcept;
+  void leave_ring() noexcept;
+  void cancel_all() noexcept;
+  void close_ring(std::unique_ptr<Ring> next) noexcept;
   io_uring_sqe* next_entry() noexcept;
   void withdraw_sends() noexcept;
   void watch_epoll() noexcept;
@@ -133,13 +137,15 @@ class UringBackend final : public EpollBackend {
 
   const UringMask mask_;
   std::unique_ptr<UringBuffers> buffers_;
-  std::unique_ptr<Ring> ring_;  ///< null if it could not be had again on another thread
+  std::unique_ptr<Ring>
+      ring_;  ///< null once a host waits for us, or none could be had on another thread
   IntrusiveList<UringRequest, UringRequestTag> requests_;
   EpollWaiter epoll_waiter_;
   IntrusiveList<UringSender, TogetherTag> together_;
   std::vector<std::unique_ptr<Sending>> sending_;  ///< the first `sending_now_` are in use
   std::size_t sending_now_ = 0;
   bool running_ = false;
+  bool hosted_ = false;  ///< somebody else waits for us
 };
 
 }  // namespace weir::inline v0::detail

@@ -48,7 +48,10 @@ std::error_code UringBuffers::offer_to(io_uring& ring) noexcept {
   if (fill_ == Fill::bit_by_bit) set_flags(registration, buffer_ring_incremental);
   const int result = io_uring_register_buf_ring(&ring, &registration, 0);
   if (result < 0) return {-result, std::system_category()};
-  for (std::size_t id = 0; id < state_.size(); ++id) offer(static_cast<std::uint16_t>(id));
+  for (std::size_t id = 0; id < state_.size(); ++id) {
+    state_[id].kernels = false;
+    if (state_[id].taken == 0) offer(static_cast<std::uint16_t>(id));
+  }
   return {};
 }
 

@@ -21,7 +21,8 @@ class UringBuffers {
   UringBuffers& operator=(const UringBuffers&) = delete;
   ~UringBuffers();
 
-  /// Names them to `ring`, all of them free. The ring of before, if there was one, is gone.
+  /// Names them to `ring`: those that nobody holds now, the others once they are released. The ring of before, if there
+  /// was one, fills them no more.
   std::error_code offer_to(io_uring& ring) noexcept;
 
   /// What a completion that `flags` came with says was received, until release() is called with `*id`.

@@ -35,8 +35,10 @@ void UringReceiver::cancel() noexcept {
 }
 
 void UringReceiver::abandon() noexcept {
-  cancel();
-  if (request_ != nullptr) std::exchange(request_, nullptr)->forget();
+  if (Request* const request = std::exchange(request_, nullptr)) {
+    request->forget();
+    if (!cancelled_) backend_.cancel(*request);
+  }
   for (Arrival& arrival : arrivals_) release(arrival);
   arrivals_.clear();
 }

@@ -126,7 +126,7 @@ class StartingSubprocess final
 
   void open(std::vector<std::string> arguments, SubprocessOptions options) {
     require_sense(arguments, options);
-    if (loop().backend().poll_descriptor() < 0) {
+    if (loop().backend().user_sockets() == nullptr) {
       throw UnsupportedOperationError("subprocesses need a real backend, not a simulated one");
     }
     arguments_ = std::move(arguments);

@@ -65,7 +65,7 @@ void EventLoop::close() { loop_->close(); }
 bool EventLoop::is_running() const noexcept { return loop_->is_running(); }
 bool EventLoop::is_closed() const noexcept { return loop_->is_closed(); }
 
-int EventLoop::poll_descriptor() const noexcept {
+int EventLoop::poll_descriptor() noexcept {
   return loop_->is_closed() ? -1 : loop_->backend().poll_descriptor();
 }
 std::optional<EventLoop::TimePoint> EventLoop::next_deadline() const noexcept {

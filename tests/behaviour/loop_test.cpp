@@ -270,8 +270,8 @@ TEST_P(RunningLoop, SurvivesDestructorsThatUseItWhileClosing) {
 TEST_P(RunningLoop, ReleasesItsDescriptorsWhenClosed) {
   const std::size_t before = open_descriptors();
   EventLoop other(loop_options(GetParam()));
-  const bool has_descriptor = other.poll_descriptor() >= 0;
-  EXPECT_EQ(open_descriptors() > before, has_descriptor);
+  const bool has_some = open_descriptors() > before;
+  EXPECT_EQ(has_some, other.poll_descriptor() >= 0);
   other.close();
   EXPECT_EQ(open_descriptors(), before);
 }
@@ -413,6 +413,31 @@ void host_turn(EventLoop& loop) {
   }
   ASSERT_GE(::poll(&watched, 1, timeout), 0);
   loop.run_once();
+}
+
+/// A host's turn that only the descriptor can be the reason for.
+void told_turn(EventLoop& loop) {
+  ASSERT_EQ(loop.next_deadline(), std::nullopt);
+  pollfd watched{.fd = loop.poll_descriptor(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&watched, 1, 20'000), 1) << "the host is not told";
+  loop.run_once();
+}
+
+// A host is told by the descriptor of all that comes from elsewhere, each time and whichever thread runs the
+// loop: a loop that has not run yet as well.
+TEST_P(HostedLoop, IsToldEachTime) {
+  Journal journal;
+  const int descriptor = loop().poll_descriptor();
+  const auto post = [&] {
+    journal.calls.clear();
+    std::thread([&] { loop().call_soon_threadsafe(journal.note("posted")); }).join();
+    while (!journal.has("posted")) ASSERT_NO_FATAL_FAILURE(told_turn(loop()));
+    EXPECT_EQ(loop().poll_descriptor(), descriptor);
+  };
+  post();
+  post();
+  std::thread(post).join();
+  post();
 }
 
 // run_once(), poll_descriptor() and next_deadline() are enough to run inside a host's loop: timers,

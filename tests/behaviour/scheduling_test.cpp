@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 class Scheduling : public EveryLoop {
  protected:
   /// True if time stands still while there is something to do.
-  bool time_is_virtual() { return loop().poll_descriptor() < 0; }
+  bool time_is_virtual() { return EventLoop(loop_options(GetParam())).poll_descriptor() < 0; }
 
   /// Drives the loop until its time is `when` or later.
   void run_past(EventLoop::TimePoint when) {

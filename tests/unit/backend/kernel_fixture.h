@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -18,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "epoll_backend.h"
 #include "fd.h"
 #include "simulated_fixture.h"
 
@@ -88,6 +90,11 @@ inline std::string read_some(int descriptor) {
   return text;
 }
 
+inline bool is_readable(int descriptor, std::chrono::milliseconds patience = {}) {
+  pollfd watched{.fd = descriptor, .events = POLLIN, .revents = 0};
+  return ::poll(&watched, 1, static_cast<int>(patience.count())) > 0;
+}
+
 /// "epoll", "uring", and "uring_without_..." for each thing that a kernel may lack; without io_uring just the first.
 std::vector<std::string> kernel_backends();
 /// A backend of that name.
@@ -120,8 +127,8 @@ class KernelBackendTest : public testing::TestWithParam<std::string> {
     }
   }
   bool is_busy() const {
-    pollfd kernel{.fd = backend->poll_descriptor(), .events = POLLIN, .revents = 0};
-    return backend->has_pending_events() || ::poll(&kernel, 1, 0) > 0;
+    const int kernel = dynamic_cast<const detail::EpollBackend&>(*backend).kernel_descriptor();
+    return backend->has_pending_events() || is_readable(kernel);
   }
   /// What was noted since the last call.
   Trace events() { return std::exchange(trace, {}); }

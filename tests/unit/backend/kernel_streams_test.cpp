@@ -258,6 +258,77 @@ TEST_P(KernelStreams, IsSetUpByOneThreadForAnother) {
   }
 }
 
+// A host sleeps on one descriptor, asked for in the middle of whatever goes on, and is told of all.
+TEST_P(KernelStreams, TellsAHostOfAll) {
+  adopt_many(3);
+  std::string expected;
+  const auto receive = [&](const std::string& text) {
+    expected += text;
+    for (const Fd& peer : peers) write_all(peer.get(), text);
+    for (User& user : users) {
+      while (user.received != expected) {
+        ASSERT_TRUE(backend->has_pending_events() ||
+                    is_readable(backend->poll_descriptor(), std::chrono::seconds(20)));
+        turn(std::chrono::milliseconds(0));
+        backend->flush();
+      }
+    }
+  };
+  for (User& user : users) user.channel->start_receiving();
+  turn(std::chrono::milliseconds(0));
+  for (const Fd& peer : peers) write_all(peer.get(), "one, ");
+  expected = "one, ";
+  turn();
+  users[0].send_together("answer");
+  const int descriptor = backend->poll_descriptor();  // while it runs
+  backend->flush();
+  EXPECT_EQ(read_some(peers[0].get()), "answer");
+  receive("two, ");
+  receive("three, ");
+  std::thread([&] { receive("four, "); }).join();
+  receive("five");
+  EXPECT_EQ(backend->poll_descriptor(), descriptor);
+}
+
+// So is one who asks for it outside of a run, on a thread of his own.
+TEST_P(KernelStreams, TellsAHostOnAnotherThread) {
+  adopt_many(1);
+  User& user = users.front();
+  user.channel->start_receiving();
+  turn(std::chrono::milliseconds(0));
+  backend->flush();
+  write_all(peers.front().get(), "hello");
+  std::thread([&] {
+    while (user.received != "hello") {
+      ASSERT_TRUE(backend->has_pending_events() ||
+                  is_readable(backend->poll_descriptor(), std::chrono::seconds(20)));
+      turn(std::chrono::milliseconds(0));
+    }
+  }).join();
+}
+
+// What was received, and not told before the loop went to another thread, is not overwritten there.
+TEST_P(KernelStreams, KeepsWhatItHoldsOnAnotherThread) {
+  adopt_many(3);
+  for (User& user : users) {
+    user.channel->start_receiving();
+    user.in_received = [&] { backend->interrupt_dispatch(); };
+  }
+  turn(std::chrono::milliseconds(0));
+  for (std::size_t i = 0; i < users.size(); ++i) write_all(peers[i].get(), letters(3000, i));
+  run_until([&] { return !users[0].received.empty(); });
+  backend->flush();
+  std::thread([&] {
+    run_until([&] { return !users[1].received.empty(); });
+    EXPECT_EQ(users[2].received, "");
+    write_all(peers[1].get(), letters(12'000, 1));
+    turn();
+    run_until([&] { return !users[2].received.empty(); });
+    EXPECT_EQ(users[2].received, letters(3000, 2));
+    run_until([&] { return users[1].received.size() == 15'000; });
+  }).join();
+}
+
 // A ring belongs to one thread; if the other one cannot have one, epoll does.
 TEST_P(KernelStreams, GoesOnWithoutARing) {
   Pair pair = make_socket_pair();

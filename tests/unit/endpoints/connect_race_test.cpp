@@ -85,7 +85,7 @@ class PatientNetwork final : public detail::Backend {
   std::size_t dispatch() noexcept override { return 0; }
   void interrupt_dispatch() noexcept override {}
   void wake() noexcept override {}
-  int poll_descriptor() const noexcept override { return -1; }
+  int poll_descriptor() noexcept override { return -1; }
   bool has_pending_events() const noexcept override { return false; }
   std::unique_ptr<detail::DescriptorWatch> watch(int, detail::WatchEvents&) override {
     return nullptr;
