@@ -26,9 +26,10 @@ struct ExceptionContext;
 class Observer;
 class ThreadPoolExecutor;
 
-/// What is under a loop: epoll, io_uring, or a simulated network. `automatic` takes epoll. Where there is no io_uring
-/// (an old kernel, a container that forbids it, a build without) a loop over `uring` cannot be made: its constructor
-/// throws std::system_error, which says what is missing.
+/// What is under a loop: epoll, io_uring, or a simulated network. `automatic` takes io_uring where that is at least as
+/// fast (from Linux 6.12 on, unless a container or kernel.io_uring_disabled forbids it), else epoll; a log record of
+/// the level debug says why. A loop over `uring` cannot be made where there is none (before Linux 5.19, a
+/// build without): its constructor throws std::system_error, which says what is missing.
 enum class BackendKind : std::uint8_t { automatic, epoll, uring, simulated };
 
 /// The field's word for `kind`: "epoll".
@@ -286,6 +287,8 @@ class WEIR_API EventLoop {
 
   /// What is under the loop; never `automatic`.
   BackendKind backend() const noexcept;
+  /// The same as a word: "epoll".
+  std::string_view backend_name() const noexcept { return to_string(backend()); }
   /// As LoopOptions::name said.
   const std::string& name() const noexcept;
 

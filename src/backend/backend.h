@@ -509,8 +509,13 @@ class Backend {
 };
 
 std::unique_ptr<Backend> make_epoll_backend();
-/// Throws std::system_error, which says what is missing, if this system has no io_uring for us, or this build.
-std::unique_ptr<Backend> make_uring_backend();
+/// Which io_uring will do.
+enum class UringWish : bool {
+  any,
+  ahead_of_epoll,  ///< on a kernel where it is at least as fast
+};
+/// Throws std::system_error, which says what is missing, if this system has no such io_uring for us, or this build.
+std::unique_ptr<Backend> make_uring_backend(UringWish wish = UringWish::any);
 /// On `host`, or in a world of its own.
 std::unique_ptr<Backend> make_simulated_backend(const SimulationOptions& options,
                                                 const SimulatedHost& host = {});

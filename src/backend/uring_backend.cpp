@@ -91,11 +91,16 @@ UringBackend::Ring::Ring(const UringMask& mask) : thread_(thread_number()) {
   }
 }
 
+bool UringBackend::is_ahead_of_epoll() const noexcept {
+  return ring_->is_of_one_thread() && buffers_->fill() == UringBuffers::Fill::bit_by_bit &&
+         !mask_.multishot_receive && !mask_.large_queues;
+}
+
 bool UringBackend::Ring::is_of_another_thread() const noexcept {
   return is_of_one_thread_ && thread_ != thread_number();
 }
 
-UringBackend::UringBackend(const UringMask& mask) : mask_(mask) {
+UringBackend::UringBackend(const UringMask& mask, UringWish wish) : mask_(mask) {
   if (mask.everything) refuse(ENOSYS, "WEIR_URING_WITHOUT says so");
   ring_ = std::make_unique<Ring>(mask);
   std::error_code error = std::make_error_code(std::errc::invalid_argument);
@@ -108,6 +113,9 @@ UringBackend::UringBackend(const UringMask& mask) : mask_(mask) {
     error = buffers_->offer_to(ring_->ring);
   }
   if (error) refuse(error.value(), "the kernel takes no ring of buffers, Linux 5.19 is needed");
+  if (wish == UringWish::ahead_of_epoll && !is_ahead_of_epoll()) {
+    refuse(EOPNOTSUPP, "that of this kernel may be slower than epoll, Linux 6.12 is needed");
+  }
 }
 
 UringBackend::~UringBackend() {
@@ -369,8 +377,8 @@ std::unique_ptr<StreamChannel> UringBackend::make_stream(Fd socket, AddressFamil
   return make_uring_stream(*this, std::move(socket), family);
 }
 
-std::unique_ptr<Backend> make_uring_backend() {
-  return std::make_unique<UringBackend>(uring_mask());
+std::unique_ptr<Backend> make_uring_backend(UringWish wish) {
+  return std::make_unique<UringBackend>(uring_mask(), wish);
 }
 
 }  // namespace weir::inline v0::detail

@@ -65,7 +65,7 @@ UringMask uring_mask();
 class UringBackend final : public EpollBackend {
  public:
   /// Throws std::system_error.
-  explicit UringBackend(const UringMask& mask);
+  UringBackend(const UringMask& mask, UringWish wish);
   ~UringBackend() override;
 
   void wait(std::optional<TimePoint> deadline) noexcept override;
@@ -98,6 +98,7 @@ class UringBackend final : public EpollBackend {
     Ring& operator=(const Ring&) = delete;
     ~Ring() { io_uring_queue_exit(&ring); }
 
+    bool is_of_one_thread() const noexcept { return is_of_one_thread_; }
     bool is_of_another_thread() const noexcept;
 
     io_uring ring{};
@@ -123,6 +124,7 @@ class UringBackend final : public EpollBackend {
     msghdr message{};
   };
 
+  bool is_ahead_of_epoll() const noexcept;
   void move_to_this_thread() noexcept;
   void leave_ring() noexcept;
   void cancel_all() noexcept;

@@ -21,6 +21,8 @@ class UringBuffers {
   UringBuffers& operator=(const UringBuffers&) = delete;
   ~UringBuffers();
 
+  Fill fill() const noexcept { return fill_; }
+
   /// Names them to `ring`: those that nobody holds now, the others once they are released. The ring of before, if there
   /// was one, fills them no more.
   std::error_code offer_to(io_uring& ring) noexcept;

@@ -5,7 +5,7 @@
 
 namespace weir::inline v0::detail {
 
-std::unique_ptr<Backend> make_uring_backend() {
+std::unique_ptr<Backend> make_uring_backend(UringWish) {
   throw std::system_error(ENOSYS, std::system_category(),
                           "there is no io_uring here: this build is without it, see WEIR_URING");
 }

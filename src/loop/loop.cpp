@@ -9,6 +9,8 @@
 #include <limits>
 #include <sstream>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 #include <typeinfo>
 
 #include "log_record.h"
@@ -24,22 +26,30 @@ constexpr std::chrono::nanoseconds wait_for_ever = std::chrono::nanoseconds::max
 thread_local Loop* running_on_this_thread = nullptr;
 
 BackendKind kind_of(const LoopOptions& options) {
-  if (options.host && options.backend == BackendKind::automatic) return BackendKind::simulated;
-  if (options.host && options.backend != BackendKind::simulated) {
+  if (!options.host) return options.backend;
+  if (options.backend != BackendKind::automatic && options.backend != BackendKind::simulated) {
     throw std::invalid_argument("a loop on a simulated host needs the simulated backend, not " +
                                 std::string(to_string(options.backend)));
   }
-  return options.backend == BackendKind::automatic ? BackendKind::epoll : options.backend;
+  return BackendKind::simulated;
 }
 
-std::unique_ptr<Backend> make_backend(const LoopOptions& options) {
-  switch (kind_of(options)) {
+/// Of the kind that is wished for; an automatic one becomes what it is.
+std::unique_ptr<Backend> make_backend(const LoopOptions& options, BackendKind& kind) {
+  switch (kind) {
     case BackendKind::simulated: return make_simulated_backend(options.simulation, options.host);
     case BackendKind::uring: return make_uring_backend();
-    case BackendKind::automatic:
-    case BackendKind::epoll: break;
+    case BackendKind::epoll: return make_epoll_backend();
+    case BackendKind::automatic: break;
   }
-  return make_epoll_backend();
+  try {
+    kind = BackendKind::uring;
+    return make_uring_backend(UringWish::ahead_of_epoll);
+  } catch (const std::system_error& error) {
+    log_record(LogLevel::debug, std::string("a loop runs on epoll: ") + error.what());
+    kind = BackendKind::epoll;
+    return make_epoll_backend();
+  }
 }
 
 std::string type_name(const std::type_info& type) {
@@ -111,15 +121,15 @@ Loop::Loop(EventLoop& facade, const LoopOptions& options)
     : facade_(facade),
       entries_(slots_),
       timers_(entries_),
-      backend_(make_backend(options)),
+      kind_(kind_of(options)),
+      backend_(make_backend(options, kind_)),
       post_box_(std::make_shared<PostBox>(*backend_)),
       watchers_(*this),
       signals_(*this),
       default_executor_(*this),
       observers_(options.observers),
       name_(options.name),
-      facade_ref_(slots_.acquire(&facade)),
-      kind_(kind_of(options)) {
+      facade_ref_(slots_.acquire(&facade)) {
   if (options.host) {
     const auto& more = network_observers(options.host);
     observers_.insert(observers_.end(), more.begin(), more.end());

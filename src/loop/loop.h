@@ -221,6 +221,7 @@ class Loop final : private LoopTurns {
   ReadyQueue ready_;
   std::vector<Entry*> due_;  ///< timers whose turn is this iteration
   TimerHeap timers_;
+  BackendKind kind_;  ///< of the backend
   std::unique_ptr<Backend> backend_;
   std::shared_ptr<PostBox> post_box_;
   DescriptorWatchers watchers_;
@@ -238,7 +239,6 @@ class Loop final : private LoopTurns {
   std::exception_ptr fatal_;
   std::chrono::nanoseconds slow_callback_duration_ = std::chrono::milliseconds(100);
   std::atomic<std::thread::id> thread_{};  ///< who runs it; atomic for the check alone
-  BackendKind kind_;
   unsigned user_code_ = 0;  ///< how deep
   bool running_ = false;
   bool closed_ = false;
