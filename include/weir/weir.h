@@ -16,11 +16,13 @@
 #include <weir/explore.h>
 #include <weir/future.h>
 #include <weir/log.h>
+#include <weir/loop_threads.h>
 #include <weir/observer.h>
 #include <weir/pipes.h>
 #include <weir/protocol.h>
 #include <weir/resolve.h>
 #include <weir/sendfile.h>
+#include <weir/serve_on.h>
 #include <weir/server.h>
 #include <weir/simulation.h>
 #include <weir/sock.h>
