@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -113,10 +114,11 @@ void on_received(Connection* connection, const io_uring_cqe& cqe) {
   }
   if ((cqe.flags & IORING_CQE_F_MORE) != 0) return;
   connection->receiving = false;
-  if (cqe.res == -ENOBUFS) {
+  const bool no_buffer = cqe.res == -ENOBUFS;
+  if (no_buffer && std::ranges::none_of(buffers, &Buffer::kernels)) {
     connection->receiving = true;
     starved.push_back(connection);
-  } else if (cqe.res > 0) {
+  } else if (no_buffer || cqe.res > 0) {  // a buffer may have been given back meanwhile
     receive(connection);
   } else {
     connection->over = true;
