@@ -4,10 +4,16 @@ import time
 from dataclasses import dataclass
 
 import harness
-from harness import ServerFailed, ratio_table, run_load, running_server, size_name, table
+from harness import Measure, ServerFailed, run_load, running_server, size_name, table
 
 KiB = 1024
-RATIOS = {"speed_ratio": "requests_per_second", "cost_ratio": "server_cpu_us_per_request"}
+MEASURES = [
+    Measure("requests/s (more is better)", "requests/s", "requests_per_second", "speed_ratio"),
+    Measure("server CPU a request (less is better)", "us", "server_cpu_us_per_request",
+            "cost_ratio", ".2f"),
+]
+LATENCIES = {"p50_us": "median latency", "p99_us": "99th percentile latency",
+             "p99_9_us": "99.9th percentile latency"}
 
 
 def stream(connections, size, pipeline=1):
@@ -50,26 +56,19 @@ class Comparison:
         return sound
 
     def measure(self, build, servers, rounds, seconds):
-        """{shape's name: {server: [report, one a round]}}."""
-        reports = {shape: {name: [] for name in servers} for shape, _ in self.shapes}
-        for shape, options in self.shapes:
-            for name in harness.in_turns(servers, rounds):
-                with running_server(servers[name], self.unix) as (server, address):
-                    report = run_load(build, address, server.pid, self.load, duration=seconds,
-                                      warm_up=min(0.2, seconds / 4), **options)
-                reports[shape][name].append(report)
-        return reports
+        """{shape's name: {server: medians}}."""
+        shapes = dict(self.shapes)
+
+        def report_of(name, shape):
+            with running_server(servers[name], self.unix) as (server, address):
+                return run_load(build, address, server.pid, self.load, duration=seconds,
+                                warm_up=min(0.2, seconds / 4), **shapes[shape])
+        return harness.compare(servers, shapes, rounds, MEASURES, report_of)
 
     def show(self, figures):
-        first, *_ = names = list(next(iter(figures.values())))
-        for heading, unit, key, ratio, form in (
-                ("requests/s (more is better)", "requests/s", "requests_per_second", "speed_ratio",
-                 ",.0f"),
-                ("server CPU a request (less is better)", "us", "server_cpu_us_per_request",
-                 "cost_ratio", ".2f")):
-            print(f"\n{self.title}, {heading}: {first} in {unit}, the others as a ratio to it\n")
-            print(ratio_table(self.first_column, figures, key, ratio, form))
-        for key, heading in (("p50_us", "median latency"), ("p99_us", "99th percentile latency")):
+        harness.show_ratios(self.title, self.first_column, figures, MEASURES)
+        names = list(next(iter(figures.values())))
+        for key, heading in LATENCIES.items():
             print(f"\n{self.title}, {heading}, us\n")
             print(table([self.first_column, *names],
                         [[shape, *(f"{each[name][key]:,.0f}" for name in names)]
@@ -85,8 +84,7 @@ class Comparison:
             print(f"{self.title}: left out, there is no server for it")
             return None
         started = time.monotonic()
-        reports = self.measure(build, servers, rounds, seconds)
-        figures = {shape: harness.with_ratios(each, RATIOS) for shape, each in reports.items()}
+        figures = self.measure(build, servers, rounds, seconds)
         self.show(figures)
         print(f"\n{rounds} rounds of {seconds} s each, medians; "
               f"{time.monotonic() - started:.0f} s in all", flush=True)
