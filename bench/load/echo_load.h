@@ -72,9 +72,9 @@ class Load {
     run_until(measurement_->started() + to_ns(options_.warm_up), 0);
     measurement_ = std::make_unique<Measurement>(options_.server_pid);
     if (options_.requests != 0) {
-      run_until(UINT64_MAX, options_.requests);
+      run_until(0, options_.requests);
     } else {
-      run_until(measurement_->started() + to_ns(options_.duration), 0);
+      run_until(measurement_->started() + to_ns(options_.duration), 1);
     }
     measurement_->report(options_.size);
   }
@@ -91,9 +91,10 @@ class Load {
     std::size_t oldest = 0, under_way = 0;
   };
 
+  /// Until the deadline, and until so many requests are answered.
   void run_until(std::uint64_t deadline, std::uint64_t requests) {
     std::array<epoll_event, 1024> events{};
-    while (now_ns() < deadline && (requests == 0 || measurement_->total() < requests)) {
+    while (now_ns() < deadline || measurement_->total() < requests) {
       const int count =
           ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), stall_timeout_ms);
       if (count < 0) load_failed("epoll_wait", errno);
