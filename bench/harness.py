@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import statistics
@@ -19,6 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CPU, LOAD_CPU = 0, 1
+# The one that the distribution's packages, uvloop for instance, are for; not always the first found.
+SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin") or sys.executable
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -233,12 +236,3 @@ def table(headings, rows):
     first, *rest = widths
     lines.insert(1, "|" + "|".join(["-" * (first + 2), *("-" * (w + 1) + ":" for w in rest)]) + "|")
     return "\n".join(lines)
-
-
-def machine():
-    """What the figures depend on, in one line."""
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-                  if line.startswith("model name")), "unknown processor")
-    kernel = os.uname()
-    release = kernel.release.split("-")[0]
-    return f"{model}, {os.cpu_count()} processors, Linux {release} {kernel.machine}"
