@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CPU, LOAD_CPU = 0, 1
-# The one that the distribution's packages, uvloop for instance, are for; not always the first found.
+# That which the distribution's packages (uvloop) are for, whatever comes first in the path.
 SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin") or sys.executable
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
-"""Draws what `bench/run.py --json FILE` kept of the TCP echo, as SVG: one picture each for requests/s,
-the server's CPU and latency. Needs matplotlib, Debian's of which is for the system's own Python."""
+"""Draws what `bench/run.py --json FILE` kept of the TCP echo, as SVG: a picture each for requests/s,
+the server's CPU and latency.
+
+Debian's matplotlib is for the system's own Python, so this asks for that."""
 
 import argparse
 import json
@@ -38,8 +40,8 @@ class Picture:
 
 
 PICTURES = [
-    Picture("echo_requests", "TCP echo: requests/s as a ratio to {first} (more is better)", "speed_ratio",
-            "speed_ratio_range"),
+    Picture("echo_requests", "TCP echo: requests/s as a ratio to {first} (more is better)",
+            "speed_ratio", "speed_ratio_range"),
     Picture("echo_cpu", "TCP echo: server CPU a request as a ratio to {first} (less is better)",
             "cost_ratio", "cost_ratio_range"),
     Picture("echo_latency", "TCP echo: 99th percentile latency, us (less is better; grey: {first})",
@@ -48,7 +50,7 @@ PICTURES = [
 
 
 def draw(picture, echo, directory):
-    """A panel for each server but the first, a line for each size over the numbers of connections."""
+    """A panel for each server but the first, in it a line for each size of messages."""
     first, *others = echo[0]["servers"]
     rows = -(-len(others) // COLUMNS)
     figure, axes = pyplot.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False,

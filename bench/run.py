@@ -30,7 +30,8 @@ QUICK_SECTIONS = ["echo", "churn", "stream", "unix", "udp", "tls", "relay", "sys
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     harness.add_build_argument(parser)
-    parser.add_argument("--quick", action="store_true", help="a rough answer in a few minutes: " + ",".join(QUICK_SECTIONS))
+    parser.add_argument("--quick", action="store_true", help="a rough answer in a few minutes, by "
+                        "the cells that tell most of " + ",".join(QUICK_SECTIONS))
     parser.add_argument("--rounds", type=int, help="rounds in which all take turns (default: 5)")
     parser.add_argument("--seconds", type=float, help="how long each run measures (default: 0.6)")
     parser.add_argument("--servers", type=lambda names: names.split(","),
