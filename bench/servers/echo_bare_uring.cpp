@@ -25,7 +25,7 @@ namespace {
 
 constexpr unsigned buffer_count = 4;
 constexpr std::size_t buffer_size = 512 * 1024;
-constexpr std::uint16_t incremental = 2;          // IOU_PBUF_RING_INC
+constexpr std::uint16_t incremental = 2;         // IOU_PBUF_RING_INC
 constexpr std::uint32_t buffer_more = 1U << 4U;  // IORING_CQE_F_BUF_MORE
 
 struct Piece {
