@@ -71,7 +71,7 @@ class Comparison:
                                  verify=True, **options)
                 sound[name] = command
             except ServerFailed as failure:
-                print(f"{self.title}: {name} does not do it, left out: {failure}")
+                print(f"{self.title}: {name} fails its check, left out: {failure}")
         return sound
 
     def measure(self, build, servers, rounds, seconds):

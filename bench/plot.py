@@ -35,15 +35,14 @@ class Picture:
     file: str
     title: str
     key: str
-    range_key: str = None  # if there is one
     compared: bool = True  # to the first server, by ratios; else its own figures are drawn in grey
 
 
 PICTURES = [
     Picture("echo_requests", "TCP echo: requests/s as a ratio to {first} (more is better)",
-            "speed_ratio", "speed_ratio_range"),
+            "speed_ratio"),
     Picture("echo_cpu", "TCP echo: server CPU a request as a ratio to {first} (less is better)",
-            "cost_ratio", "cost_ratio_range"),
+            "cost_ratio"),
     Picture("echo_latency", "TCP echo: 99th percentile latency, us (less is better; grey: {first})",
             "p99_us", compared=False),
 ]
@@ -95,19 +94,19 @@ def draw_server(panel, picture, echo, first, server):
 
 
 def line(panel, picture, cells, places, server, first, **style):
-    """With bars from the least to the most of the rounds."""
+    """Ratios with bars from the least to the most of the rounds."""
     def values(of):
         return [cell["servers"][of][picture.key] for cell in cells]
 
     style |= {"markersize": 3, "linewidth": 1.2}
-    if not picture.compared:
-        panel.plot(places, values(first), **style | {"color": "#bbbbbb", "label": None}, zorder=1)
-    spread = None
-    if picture.range_key:
-        ranges = [cell["servers"][server][picture.range_key] for cell in cells]
-        spread = [[abs(value - end[i]) for value, end in zip(values(server), ranges)]
+    if picture.compared:
+        ranges = [cell["servers"][server][picture.key + "_range"] for cell in cells]
+        spread = [[abs(value - ends[i]) for value, ends in zip(values(server), ranges)]
                   for i in (0, 1)]
-    panel.errorbar(places, values(server), yerr=spread, elinewidth=0.8, zorder=2, **style)
+        panel.errorbar(places, values(server), yerr=spread, elinewidth=0.8, **style)
+    else:
+        panel.plot(places, values(first), **style | {"color": "#bbbbbb", "label": None})
+        panel.plot(places, values(server), **style)
 
 
 def main():
