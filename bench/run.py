@@ -7,6 +7,7 @@ costs the server. docs/performance.md tells how to read the figures."""
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -78,18 +79,22 @@ def main():
         "simulation": lambda: simulation.run(build, 1 if arguments.quick else 5),
         "compile": lambda: compile_time.run(2 if arguments.quick else 5),
     }
+    failed = []
     for name in SECTIONS:
         if name not in arguments.only:
             continue
-        figures[name] = sections[name]()
+        try:
+            figures[name] = sections[name]()
+        except (harness.ServerFailed, subprocess.TimeoutExpired) as failure:
+            print(f"\n{name}: stopped, {failure}", flush=True)
+            failed.append(name)
         if arguments.json:  # after each section, so that an early end leaves the others
             arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     if arguments.json:
         print(f"\nall figures are in {arguments.json}; bench/plot.py {arguments.json} draws them")
+    if failed:
+        sys.exit(f"not measured: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except harness.ServerFailed as failure:
-        sys.exit(f"stopped: {failure}")
+    main()
