@@ -34,7 +34,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="a rough answer in a few minutes, by "
                         "the cells that tell most of " + ",".join(QUICK_SECTIONS))
     parser.add_argument("--rounds", type=int, help="rounds in which all take turns (default: 5)")
-    parser.add_argument("--seconds", type=float, help="how long each run measures (default: 0.6)")
+    parser.add_argument("--seconds", type=float, help="how long each run measures (default: 0.5)")
     parser.add_argument("--servers", type=lambda names: names.split(","),
                         help="only these, e.g. 'bare epoll,Weir epoll'")
     parser.add_argument("--only", type=lambda names: names.split(","),
@@ -45,7 +45,7 @@ def parse_arguments():
     if unknown := set(arguments.only) - set(SECTIONS):
         parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 5)
-    arguments.seconds = arguments.seconds or (0.3 if arguments.quick else 0.6)
+    arguments.seconds = arguments.seconds or (0.3 if arguments.quick else 0.5)
     return arguments
 
 
