@@ -43,11 +43,11 @@ tsan:  ## the tests under the thread sanitizer
 clang:  ## the tests, compiled by Clang 16
 	@$(MAKE) --no-print-directory test PRESET=clang
 
-bench:  ## measure; see docs/performance.md
-	$(packages) build test bench
-	cmake --preset release
-	cmake --build --preset release --target bench/all --parallel $(JOBS)
-	python3 bench/run.py
+bench: build-bench  ## measure all, in about half an hour; see docs/performance.md
+	python3 bench/run.py --json build/bench.json
+
+bench-quick: build-bench  ## measure what tells most, in a few minutes
+	python3 bench/run.py --quick --json build/bench-quick.json
 
 soak:  ## use every transport thousands of times and look for leaks: ROUNDS=2000
 	$(packages) build test
@@ -98,6 +98,11 @@ install:  ## install the library, headers and tool under PREFIX
 	@$(MAKE) --no-print-directory build-tool
 	cmake --install build/tool --prefix $(PREFIX)
 
+build-bench:
+	$(packages) build test bench
+	cmake --preset release
+	cmake --build --preset release --target bench/all --parallel $(JOBS)
+
 build-tool:
 	cmake --preset tool
 	cmake --build --preset tool --parallel $(JOBS)
@@ -106,4 +111,4 @@ clean:  ## remove build/
 	rm -rf build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan clang bench soak destroy fuzz mutants tidy format format-check install build-tool clean
+.PHONY: help demo test asan tsan clang bench bench-quick soak destroy fuzz mutants tidy format format-check install build-bench build-tool clean

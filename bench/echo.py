@@ -1,13 +1,27 @@
-"""The echo comparisons: every server over every shape of traffic, in interleaved rounds."""
+"""The comparisons of servers, each over every shape of traffic, in interleaved rounds: echo,
+connections that come and go, streams in one direction."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import harness
-from harness import ServerFailed, ratio_table, run_load, running_server, size_name, table
+from harness import Measure, ServerFailed, run_load, running_server, size_name, table
 
 KiB = 1024
-RATIOS = {"speed_ratio": "requests_per_second", "cost_ratio": "server_cpu_us_per_request"}
+
+
+def measures_of(request):
+    """What is compared of servers that answer requests, by the name of what a request is."""
+    return [
+        Measure(f"{request}s/s (more is better)", f"{request}s/s", "requests_per_second",
+                "speed_ratio"),
+        Measure(f"server CPU a {request} (less is better)", "us", "server_cpu_us_per_request",
+                "cost_ratio", ".2f"),
+    ]
+
+
+LATENCIES = {"p50_us": "median latency", "p99_us": "99th percentile latency",
+             "p99_9_us": "99.9th percentile latency"}
 
 
 def stream(connections, size, pipeline=1):
@@ -15,6 +29,11 @@ def stream(connections, size, pipeline=1):
     deep = f", {pipeline} deep" if pipeline > 1 else ""
     return (f"{connections:,} x {size_name(size)}{deep}",
             {"connections": connections, "size": size, "pipeline": pipeline})
+
+
+def reconnecting(at_once, size):
+    """Each request on a connection of its own."""
+    return f"{at_once} at once", {**stream(at_once, size)[1], "reconnect": True}
 
 
 def datagrams(outstanding, size, sockets=1):
@@ -33,7 +52,13 @@ class Comparison:
     servers: dict  # name: [program, *arguments]
     shapes: list
     checks: list  # shapes whose answers are compared byte by byte, before any is timed
+    telling: list = None  # of the shapes those that a quick answer needs, if not all
+    measures: list = field(default_factory=lambda: measures_of("request"))
+    latencies: dict = field(default_factory=lambda: LATENCIES)
     unix: bool = False
+
+    def shortened(self):
+        return replace(self, shapes=self.telling or self.shapes)
 
     def check(self, build, only=None):
         """The servers whose answers are right, each with its whole command. Says who is left out."""
@@ -46,36 +71,29 @@ class Comparison:
                                  verify=True, **options)
                 sound[name] = command
             except ServerFailed as failure:
-                print(f"{self.title}: {name} does not echo, left out: {failure}")
+                print(f"{self.title}: {name} fails its check, left out: {failure}")
         return sound
 
     def measure(self, build, servers, rounds, seconds):
-        """{shape's name: {server: [report, one a round]}}."""
-        reports = {shape: {name: [] for name in servers} for shape, _ in self.shapes}
-        for shape, options in self.shapes:
-            for name in harness.in_turns(servers, rounds):
-                with running_server(servers[name], self.unix) as (server, address):
-                    report = run_load(build, address, server.pid, self.load, duration=seconds,
-                                      warm_up=min(0.2, seconds / 4), **options)
-                reports[shape][name].append(report)
-        return reports
+        """{shape's name: {server: medians}}."""
+        shapes = dict(self.shapes)
+
+        def report_of(name, shape):
+            with running_server(servers[name], self.unix) as (server, address):
+                return run_load(build, address, server.pid, self.load, duration=seconds,
+                                warm_up=min(0.2, seconds / 4), **shapes[shape])
+        return harness.compare(servers, shapes, rounds, self.measures, report_of)
 
     def show(self, figures):
-        first, *_ = names = list(next(iter(figures.values())))
-        for heading, unit, key, ratio, form in (
-                ("requests/s (more is better)", "requests/s", "requests_per_second", "speed_ratio",
-                 ",.0f"),
-                ("server CPU a request (less is better)", "us", "server_cpu_us_per_request",
-                 "cost_ratio", ".2f")):
-            print(f"\n{self.title}, {heading}: {first} in {unit}, the others as a ratio to it\n")
-            print(ratio_table(self.first_column, figures, key, ratio, form))
-        for key, heading in (("p50_us", "median latency"), ("p99_us", "99th percentile latency")):
+        harness.show_ratios(self.title, self.first_column, figures, self.measures)
+        names = list(next(iter(figures.values())))
+        for key, heading in self.latencies.items():
             print(f"\n{self.title}, {heading}, us\n")
             print(table([self.first_column, *names],
                         [[shape, *(f"{each[name][key]:,.0f}" for name in names)]
                          for shape, each in figures.items()]))
         if lost := {f"{name} {shape}: {each[name]['lost']:.0f}" for shape, each in figures.items()
-                    for name in names if each[name]["lost"] > 0}:
+                    for name in names if each[name].get("lost", 0) > 0}:
             print(f"\nlost requests a run: {', '.join(sorted(lost))}")
 
     def run(self, build, only, rounds, seconds):
@@ -85,8 +103,7 @@ class Comparison:
             print(f"{self.title}: left out, there is no server for it")
             return None
         started = time.monotonic()
-        reports = self.measure(build, servers, rounds, seconds)
-        figures = {shape: harness.with_ratios(each, RATIOS) for shape, each in reports.items()}
+        figures = self.measure(build, servers, rounds, seconds)
         self.show(figures)
         print(f"\n{rounds} rounds of {seconds} s each, medians; "
               f"{time.monotonic() - started:.0f} s in all", flush=True)
@@ -94,6 +111,7 @@ class Comparison:
                 for shape, options in self.shapes]
 
 
+PYTHON_ECHO = [harness.SYSTEM_PYTHON, str(harness.ROOT / "bench/servers/echo_python.py")]
 STREAM_SERVERS = {
     "bare epoll": ["bench_echo_bare_epoll"],
     "bare uring": ["bench_echo_bare_uring"],
@@ -101,18 +119,25 @@ STREAM_SERVERS = {
     "Weir uring": ["bench_echo_weir", "--backend", "uring"],
     "libuv": ["bench_echo_libuv"],
     "libuv usual": ["bench_echo_libuv", "--usual"],
+    "libevent": ["bench_echo_libevent"],
     "Asio": ["bench_echo_asio"],
+    "Asio coroutines": ["bench_echo_asio", "--coroutines"],
+    "Asio uring": ["bench_echo_asio_uring"],
+    "asyncio": PYTHON_ECHO,
+    "uvloop": [*PYTHON_ECHO, "--uvloop"],
 }
 STREAM_CHECKS = [stream(20, size, 3) for size in (1, 64 * KiB + 1, 300 * KiB)]
+PIPELINED = stream(10, KiB, 16)
 
 TCP = Comparison(
     title="TCP echo",
     first_column="connections x size",
     load="bench_echo_load",
     servers=STREAM_SERVERS,
-    shapes=[stream(1, KiB), stream(10, KiB), stream(100, KiB), stream(1000, KiB), stream(100, 64),
-            stream(100, 10 * KiB), stream(100, 100 * KiB), stream(10, KiB, 16)],
-    checks=STREAM_CHECKS)
+    shapes=[*(stream(connections, size) for size in (64, KiB, 10 * KiB, 100 * KiB)
+              for connections in (1, 10, 100, 1000)), PIPELINED],
+    checks=STREAM_CHECKS,
+    telling=[stream(1, KiB), stream(100, 64), stream(100, KiB), stream(100, 100 * KiB), PIPELINED])
 
 UNIX = Comparison(
     title="Unix echo",
@@ -121,7 +146,32 @@ UNIX = Comparison(
     servers=STREAM_SERVERS,
     shapes=[stream(100, 64), stream(100, KiB)],
     checks=STREAM_CHECKS,
+    telling=[stream(100, KiB)],
     unix=True)
+
+CHURN = Comparison(
+    title="TCP connections with one message of 1 KiB",
+    first_column="connections",
+    load="bench_echo_load",
+    servers=STREAM_SERVERS,
+    shapes=[reconnecting(10, KiB), reconnecting(100, KiB)],
+    checks=[reconnecting(3, 300 * KiB)],
+    telling=[reconnecting(100, KiB)],
+    measures=measures_of("connection"))
+
+ONE_WAY = Comparison(
+    title="TCP stream in one direction",
+    first_column="connections x piece",
+    load="bench_stream_load",
+    servers={name: [*command, "--discard"] for name, command in STREAM_SERVERS.items()},
+    shapes=[stream(1, 100 * KiB), stream(10, 100 * KiB)],
+    checks=[stream(3, 100 * KiB)],
+    telling=[stream(10, 100 * KiB)],
+    latencies={},
+    measures=[
+        Measure("MiB/s (more is better)", "MiB/s", "mib_per_second", "speed_ratio"),
+        Measure("server CPU a GiB (less is better)", "ms", "server_cpu_ms_per_gib", "cost_ratio"),
+    ])
 
 UDP = Comparison(
     title="UDP echo",

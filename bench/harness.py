@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import statistics
@@ -14,10 +15,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CPU, LOAD_CPU = 0, 1
+# That which the distribution's packages (uvloop) are for, whatever comes first in the path.
+SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin") or sys.executable
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -157,6 +161,16 @@ def size_name(size):
 median = statistics.median
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What of the reports is compared, as a ratio to the first name's of the same round."""
+    heading: str
+    unit: str
+    key: str  # in the reports
+    ratio: str  # the name of the ratios in the figures; their range is `<ratio>_range`
+    form: str = ",.0f"
+
+
 def in_turns(names, rounds):
     """The names, once a round. The one that begins changes, so a machine that slows down or speeds
     up favours none."""
@@ -166,26 +180,47 @@ def in_turns(names, rounds):
         yield from names[first:] + names[:first]
 
 
-def with_ratios(reports, keys):
-    """Of {name: [report, one a round]}: {name: medians}. For each of `keys`, {ratio's name: key},
-    also the median and the range of the ratios to the first name's report of the same round."""
+def compare(names, cases, rounds, measures, report_of):
+    """{case: {name: medians}} of what `report_of(name, case)` returns once a round."""
+    figures = {}
+    for case in cases:
+        reports = {name: [] for name in names}
+        for name in in_turns(names, rounds):
+            reports[name].append(report_of(name, case))
+        figures[case] = with_ratios(reports, measures)
+    return figures
+
+
+def with_ratios(reports, measures):
+    """Of {name: [report, one a round]}: {name: medians}. For each of `measures` also the median and
+    the range of the ratios to the first name's report of the same round."""
     theirs = next(iter(reports.values()))
     figures = {}
     for name, runs in reports.items():
         mine = figures[name] = {key: median([run[key] for run in runs]) for key in runs[0]}
-        for ratio, key in keys.items():
-            ratios = [run[key] / their[key] for run, their in zip(runs, theirs)]
-            mine[ratio], mine[ratio + "_range"] = median(ratios), [min(ratios), max(ratios)]
+        for measure in measures:
+            ratios = [run[measure.key] / their[measure.key] for run, their in zip(runs, theirs)]
+            mine[measure.ratio] = median(ratios)
+            mine[measure.ratio + "_range"] = [min(ratios), max(ratios)]
     return figures
 
 
-def ratio_table(first_column, figures, key, ratio, form):
-    """Of {case: {name: figures}} a table: the first name's own `key`, the others' `ratio`."""
+def show_ratios(title, first_column, figures, measures):
+    """Of {case: {name: figures}} a table for each measure: the first name's own figure, the others'
+    ratio with half of its range over the rounds."""
     first, *others = names = list(next(iter(figures.values())))
-    return table([first_column, *names],
-                 [[case, format(each[first][key], form),
-                   *(f"{each[name][ratio]:.2f}" for name in others)]
-                  for case, each in figures.items()])
+    for measure in measures:
+        print(f"\n{title}, {measure.heading}: {first} in {measure.unit}, "
+              "the others as a ratio to it\n")
+        print(table([first_column, *names],
+                    [[case, format(each[first][measure.key], measure.form),
+                      *(with_spread(each[name], measure.ratio) for name in others)]
+                     for case, each in figures.items()]))
+
+
+def with_spread(figures, ratio):
+    least, most = figures[ratio + "_range"]
+    return f"{figures[ratio]:.2f} ±{(most - least) / 2:.2f}"
 
 
 def table(headings, rows):
@@ -201,12 +236,3 @@ def table(headings, rows):
     first, *rest = widths
     lines.insert(1, "|" + "|".join(["-" * (first + 2), *("-" * (w + 1) + ":" for w in rest)]) + "|")
     return "\n".join(lines)
-
-
-def machine():
-    """What the figures depend on, in one line."""
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-                  if line.startswith("model name")), "unknown processor")
-    kernel = os.uname()
-    release = kernel.release.split("-")[0]
-    return f"{model}, {os.cpu_count()} processors, Linux {release} {kernel.machine}"

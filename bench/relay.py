@@ -9,12 +9,15 @@ import tempfile
 from pathlib import Path
 
 import harness
-from harness import ServerFailed, size_name
+from harness import Measure, ServerFailed, size_name
 
 CHUNK = 100 * 1024
 CONNECTIONS = [1, 10]
 BASELINE = "haproxy"
-RATIOS = {"speed_ratio": "mib_per_second", "cost_ratio": "relay_cpu_ms_per_gib"}
+MEASURES = [
+    Measure("MiB/s (more is better)", "MiB/s", "mib_per_second", "speed_ratio"),
+    Measure("relay's CPU a GiB (less is better)", "ms", "relay_cpu_ms_per_gib", "cost_ratio"),
+]
 
 HAPROXY_CONFIGURATION = """
 global
@@ -116,22 +119,9 @@ def run(build, only, rounds, seconds):
             del relays[name]
     if not relays:
         return None
-    figures = {}
-    for connections in CONNECTIONS:
-        reports = {name: [] for name in relays}
-        for name in harness.in_turns(relays, rounds):
-            reports[name].append(relay(build, relays[name], connections, seconds))
-        figures[connections] = harness.with_ratios(reports, RATIOS)
-    show(figures)
+    figures = harness.compare(
+        relays, CONNECTIONS, rounds, MEASURES,
+        lambda name, connections: relay(build, relays[name], connections, seconds))
+    title = f"Relay of a stream in chunks of {size_name(CHUNK)}"
+    harness.show_ratios(title, "connections", figures, MEASURES)
     return figures
-
-
-def show(figures):
-    first = next(iter(next(iter(figures.values()))))
-    for heading, unit, key, ratio, form in (
-            ("MiB/s (more is better)", "MiB/s", "mib_per_second", "speed_ratio", ",.0f"),
-            ("relay's CPU a GiB (less is better)", "ms", "relay_cpu_ms_per_gib", "cost_ratio",
-             ",.0f")):
-        print(f"\nRelay of a stream in chunks of {size_name(CHUNK)}, {heading}: "
-              f"{first} in {unit}, the others as a ratio to it\n")
-        print(harness.ratio_table("connections", figures, key, ratio, form))

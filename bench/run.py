@@ -7,6 +7,7 @@ costs the server. docs/performance.md tells how to read the figures."""
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import compile_time
 import echo
 import harness
 import loop
+import machine
 import memory_use
 import relay
 import simulation
@@ -21,26 +23,29 @@ import spawn
 import syscalls
 import tls
 
-SECTIONS = ["echo", "unix", "udp", "tls", "spawn", "relay", "syscalls", "memory", "allocations",
-            "loop", "simulation", "compile"]
+SECTIONS = ["echo", "churn", "stream", "unix", "udp", "tls", "spawn", "relay", "syscalls", "memory",
+            "allocations", "loop", "simulation", "compile"]
+QUICK_SECTIONS = ["echo", "churn", "stream", "unix", "udp", "tls", "relay", "syscalls"]
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     harness.add_build_argument(parser)
-    parser.add_argument("--quick", action="store_true", help="a rough answer in a few minutes")
+    parser.add_argument("--quick", action="store_true", help="a rough answer in a few minutes, by "
+                        "the cells that tell most of " + ",".join(QUICK_SECTIONS))
     parser.add_argument("--rounds", type=int, help="rounds in which all take turns (default: 5)")
-    parser.add_argument("--seconds", type=float, help="how long each run measures (default: 1.5)")
+    parser.add_argument("--seconds", type=float, help="how long each run measures (default: 0.5)")
     parser.add_argument("--servers", type=lambda names: names.split(","),
-                        help="only these, e.g. 'bare epoll,Weir'")
-    parser.add_argument("--only", type=lambda names: names.split(","), default=SECTIONS,
+                        help="only these, e.g. 'bare epoll,Weir epoll'")
+    parser.add_argument("--only", type=lambda names: names.split(","),
                         help="only these of " + ",".join(SECTIONS))
     parser.add_argument("--json", type=Path, help="write all figures to this file too")
     arguments = parser.parse_args()
+    arguments.only = arguments.only or (QUICK_SECTIONS if arguments.quick else SECTIONS)
     if unknown := set(arguments.only) - set(SECTIONS):
         parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
     arguments.rounds = arguments.rounds or (2 if arguments.quick else 5)
-    arguments.seconds = arguments.seconds or (0.4 if arguments.quick else 1.5)
+    arguments.seconds = arguments.seconds or (0.3 if arguments.quick else 0.5)
     return arguments
 
 
@@ -48,15 +53,22 @@ def main():
     arguments = parse_arguments()
     build = arguments.build.resolve()
     harness.raise_descriptor_limit()
-    machine, network = harness.machine(), harness.quiet_network()
-    print(machine)
-    print(network, flush=True)
+    figures = {"machine": machine.describe(build), "network": harness.quiet_network()}
+    print(machine.summary(figures["machine"]))
+    print(figures["network"], flush=True)
 
     only, how_long = arguments.servers, (arguments.rounds, arguments.seconds)
+
+    def compare(comparison):
+        chosen = comparison.shortened() if arguments.quick else comparison
+        return chosen.run(build, only, *how_long)
+
     sections = {
-        "echo": lambda: echo.TCP.run(build, only, *how_long),
-        "unix": lambda: echo.UNIX.run(build, only, *how_long),
-        "udp": lambda: echo.UDP.run(build, only, *how_long),
+        "echo": lambda: compare(echo.TCP),
+        "churn": lambda: compare(echo.CHURN),
+        "stream": lambda: compare(echo.ONE_WAY),
+        "unix": lambda: compare(echo.UNIX),
+        "udp": lambda: compare(echo.UDP),
         "tls": lambda: tls.run(build, only, *how_long),
         "spawn": lambda: spawn.run(build, only, *how_long, 512 if arguments.quick else 4096),
         "relay": lambda: relay.run(build, only, *how_long),
@@ -67,17 +79,22 @@ def main():
         "simulation": lambda: simulation.run(build, 1 if arguments.quick else 5),
         "compile": lambda: compile_time.run(2 if arguments.quick else 5),
     }
-    figures = {"machine": machine, "network": network}
+    failed = []
     for name in SECTIONS:
-        if name in arguments.only:
+        if name not in arguments.only:
+            continue
+        try:
             figures[name] = sections[name]()
-
+        except (harness.ServerFailed, subprocess.TimeoutExpired) as failure:
+            print(f"\n{name}: stopped, {failure}", flush=True)
+            failed.append(name)
+        if arguments.json:  # after each section, so that an early end leaves the others
+            arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+        print(f"\nall figures are in {arguments.json}; bench/plot.py {arguments.json} draws them")
+    if failed:
+        sys.exit(f"not measured: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except harness.ServerFailed as failure:
-        sys.exit(f"stopped: {failure}")
+    main()

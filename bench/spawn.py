@@ -5,14 +5,18 @@ import subprocess
 from pathlib import Path
 
 import harness
-from harness import ServerFailed, ratio_table
+from harness import Measure, ServerFailed
 
 PROGRAMS = {
     "bare": ["bench_spawn_bare"],
     "Weir": ["bench_spawn_weir"],
     "libuv": ["bench_spawn_libuv"],
 }
-RATIOS = {"speed_ratio": "requests_per_second", "cost_ratio": "server_cpu_us_per_request"}
+MEASURES = [
+    Measure("children/s (more is better)", "children/s", "requests_per_second", "speed_ratio"),
+    Measure("CPU of parent and child, a child (less is better)", "us",
+            "server_cpu_us_per_request", "cost_ratio"),
+]
 
 
 def affordable_mib(wanted):
@@ -41,18 +45,9 @@ def run(build, only, rounds, seconds, memory_mib):
     much = affordable_mib(memory_mib)
     if much < memory_mib:
         print(f"\nspawning: only {much} MiB are filled, the machine has no more to spare")
-    figures = {}
-    for filled_mib, parent in ((0, "small"), (much, f"{much:,} MiB")):
-        reports = {name: [] for name in programs}
-        for name in harness.in_turns(programs, rounds):
-            reports[name].append(spawn(programs[name], filled_mib, seconds))
-        figures[parent] = harness.with_ratios(reports, RATIOS)
-    first = next(iter(programs))
-    for heading, unit, key, ratio, form in (
-            ("children/s (more is better)", "children/s", "requests_per_second", "speed_ratio",
-             ",.0f"),
-            ("CPU of parent and child, a child (less is better)", "us",
-             "server_cpu_us_per_request", "cost_ratio", ",.0f")):
-        print(f"\nSpawning /bin/true, {heading}: {first} in {unit}, the others as a ratio to it\n")
-        print(ratio_table("parent", figures, key, ratio, form))
+    filled_mib = {"small": 0, f"{much:,} MiB": much}
+    figures = harness.compare(
+        programs, filled_mib, rounds, MEASURES,
+        lambda name, parent: spawn(programs[name], filled_mib[parent], seconds))
+    harness.show_ratios("Spawning /bin/true", "parent", figures, MEASURES)
     return figures

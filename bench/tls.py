@@ -25,7 +25,8 @@ ECHO = Comparison(
     load="bench_tls_load",
     servers={
         "bare OpenSSL": ["bench_tls_bare_epoll"],
-        "Weir": ["bench_tls_weir"],
+        "Weir epoll": ["bench_tls_weir", "--backend", "epoll"],
+        "Weir uring": ["bench_tls_weir", "--backend", "uring"],
         "Asio": ["bench_tls_asio"],
     },
     shapes=[stream(100, KiB), stream(100, 100 * KiB), handshakes(10)],

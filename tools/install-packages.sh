@@ -9,7 +9,8 @@ declare -A packages=(
   [build]="g++ cmake ninja-build libssl-dev liburing-dev libcli11-dev libfmt-dev"
   [demo]="netcat-openbsd"
   [test]="libgtest-dev libgmock-dev python3 pkg-config socat netcat-openbsd openssl curl gnutls-bin"
-  [bench]="libuv1-dev libasio-dev libbenchmark-dev python3 pkg-config iproute2 strace haproxy socat"
+  [bench]="libuv1-dev libasio-dev libevent-dev libbenchmark-dev python3 python3-uvloop \
+python3-matplotlib pkg-config iproute2 strace haproxy socat"
   [clang]="clang-16 libclang-rt-16-dev"
   [lint]="clang-format-16 clang-tidy-16 python3"
 )

@@ -6,52 +6,23 @@
 // last byte of its answer.
 #pragma once
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <span>
-#include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
+#include "load_options.h"
 #include "measure.h"
 #include "measurement.h"
-#include "socket_address.h"
 
 namespace bench {
-
-struct LoadOptions {
-  std::uint16_t port = 0;
-  std::string unix_path;  // if not empty, a Unix socket there instead of a port
-  std::size_t connections = 1;
-  std::size_t size = 1024;
-  std::size_t pipeline = 1;
-  double duration = 1.0;       // seconds measured ...
-  std::uint64_t requests = 0;  // ... or, if not 0, requests measured
-  double warm_up = 0.2;        // seconds before the measurement
-  long server_pid = 0;
-  bool verify = false;     // compare every byte that comes back
-  bool reconnect = false;  // a new connection for each request
-};
-
-[[noreturn]] inline void load_failed(const char* what, int error) {
-  std::fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, std::strerror(error));
-  std::exit(1);
-}
 
 /// Where the connections of a load go, and who is told what happens on them.
 struct LoadTarget {
@@ -61,13 +32,7 @@ struct LoadTarget {
 
   /// A new socket to the server, watched for both directions, edge-triggered.
   int connect() const {
-    const bool tcp = options.unix_path.empty();
-    const auto address =
-        tcp ? SocketAddress::loopback(options.port) : SocketAddress::unix_path(options.unix_path);
-    const int fd = ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (::connect(fd, address.get(), address.size()) != 0) load_failed("connect", errno);
-    const int on = 1;
-    if (tcp) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const int fd = connect_to_server(options);
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLET;
     event.data.ptr = connection;
@@ -104,12 +69,15 @@ class Load {
   void run() {
     for (auto& connection : connections_) allow(*connection, options_.pipeline, now_ns());
     measurement_ = std::make_unique<Measurement>(options_.server_pid);
-    run_until(measurement_->started() + to_ns(options_.warm_up), 0);
+    // As many as are under way are answered in each part, however slow the server is: a run that is
+    // shorter than the latency would measure requests that were begun and not those that were done.
+    const auto under_way = options_.connections * options_.pipeline;
+    run_until(measurement_->started() + to_ns(options_.warm_up), under_way);
     measurement_ = std::make_unique<Measurement>(options_.server_pid);
     if (options_.requests != 0) {
-      run_until(UINT64_MAX, options_.requests);
+      run_until(0, options_.requests);
     } else {
-      run_until(measurement_->started() + to_ns(options_.duration), 0);
+      run_until(measurement_->started() + to_ns(options_.duration), under_way);
     }
     measurement_->report(options_.size);
   }
@@ -126,11 +94,10 @@ class Load {
     std::size_t oldest = 0, under_way = 0;
   };
 
-  static std::uint64_t to_ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
-
+  /// Until the deadline, and until so many requests are answered.
   void run_until(std::uint64_t deadline, std::uint64_t requests) {
     std::array<epoll_event, 1024> events{};
-    while (now_ns() < deadline && (requests == 0 || measurement_->total() < requests)) {
+    while (now_ns() < deadline || measurement_->total() < requests) {
       const int count =
           ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), stall_timeout_ms);
       if (count < 0) load_failed("epoll_wait", errno);
@@ -204,8 +171,6 @@ class Load {
     }
   }
 
-  static constexpr int stall_timeout_ms = 10'000;
-
   const LoadOptions options_;
   const int epoll_fd_;
   std::vector<std::byte> payload_;
@@ -214,60 +179,17 @@ class Load {
   std::unique_ptr<Measurement> measurement_;
 };
 
-[[noreturn]] inline void load_usage() {
-  std::fprintf(stderr,
-               "usage: %s {--port N | --unix PATH} [--connections N] [--size BYTES]\n"
-               "       [--pipeline N] [--duration SECONDS | --requests N] [--warm-up SECONDS]\n"
-               "       [--server-pid PID] [--verify] [--reconnect (TLS only)]\n",
-               program_invocation_short_name);
-  std::exit(2);
-}
-
-inline LoadOptions parse_load_options(int argc, char** argv) {
-  LoadOptions options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view name = argv[i];
-    if (name == "--verify" || name == "--reconnect") {
-      (name == "--verify" ? options.verify : options.reconnect) = true;
-      continue;
-    }
-    if (++i == argc) load_usage();
-    const char* value = argv[i];
-    const auto number = std::strtoull(value, nullptr, 10);
-    if (name == "--port")
-      options.port = static_cast<std::uint16_t>(number);
-    else if (name == "--unix")
-      options.unix_path = value;
-    else if (name == "--connections")
-      options.connections = number;
-    else if (name == "--size")
-      options.size = number;
-    else if (name == "--pipeline")
-      options.pipeline = number;
-    else if (name == "--duration")
-      options.duration = std::strtod(value, nullptr);
-    else if (name == "--requests")
-      options.requests = number;
-    else if (name == "--warm-up")
-      options.warm_up = std::strtod(value, nullptr);
-    else if (name == "--server-pid")
-      options.server_pid = static_cast<long>(number);
-    else
-      load_usage();
+/// What main() does, with a Stream that keeps its connection and one that has a new one for each
+/// request.
+template <class Stream, class Reconnecting>
+void run_load(int argc, char** argv) {
+  const auto options = parse_load_options(argc, argv);
+  raise_descriptor_limit();
+  if (options.reconnect) {
+    Load<Reconnecting>(options).run();
+  } else {
+    Load<Stream>(options).run();
   }
-  if ((options.port == 0) == options.unix_path.empty() ||
-      options.connections * options.size * options.pipeline == 0) {
-    load_usage();
-  }
-  return options;
-}
-
-/// Every connection takes a descriptor: take all that the system allows.
-inline void raise_descriptor_limit() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace bench

@@ -28,6 +28,7 @@ namespace {
 
 using bench::cpu_time_ns;
 using bench::now_ns;
+using bench::to_ns;
 
 struct Options {
   std::uint16_t through = 0;
@@ -75,7 +76,6 @@ class Load {
 
  private:
   static constexpr int stall_timeout_ms = 10'000;
-  static std::uint64_t to_ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
 
   /// A connection to the relay, and the one the relay makes for it.
   void add_connection() {

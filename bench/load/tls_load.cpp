@@ -115,14 +115,4 @@ class TlsReconnecting {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const auto options = bench::parse_load_options(argc, argv);
-  bench::raise_descriptor_limit();
-  if (!options.reconnect) {
-    bench::Load<TlsStream>(options).run();
-  } else if (options.pipeline == 1) {
-    bench::Load<TlsReconnecting>(options).run();
-  } else {
-    bench::load_usage();  // a request on each connection
-  }
-}
+int main(int argc, char** argv) { bench::run_load<TlsStream, TlsReconnecting>(argc, argv); }

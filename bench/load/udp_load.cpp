@@ -27,6 +27,7 @@
 namespace {
 
 using bench::now_ns;
+using bench::to_ns;
 
 struct Options {
   std::uint16_t port = 0;
@@ -77,8 +78,6 @@ class Load {
  private:
   static constexpr std::uint64_t patience_ns = 50'000'000;  // then a request is lost
   static constexpr int patience_ms = 50;
-
-  static std::uint64_t to_ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
 
   struct Place {
     std::uint32_t number = 0;

@@ -3,7 +3,8 @@
 // One epoll, edge-triggered; one receive buffer for all connections; one recv for each readiness,
 // ending at a short read; the answer is sent at once, and only what the kernel refuses is copied.
 // Each socket is registered once, for both directions: the kernel reports writability only after
-// it has refused bytes, so this costs no event and saves every later epoll_ctl.
+// it has refused bytes, so this costs no event and saves every later epoll_ctl. With --discard it
+// does not answer.
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -33,6 +34,7 @@ enum class After { keep, close };
 
 std::array<std::byte, 256 * 1024> buffer;
 int epoll_fd = -1;
+bool discard = false;
 
 void watch(int operation, int fd, std::uint32_t events, Connection* connection) {
   epoll_event event{};
@@ -65,7 +67,7 @@ After echo(Connection& connection, bool to_the_end) {
     if (received == 0) return After::close;
 
     const auto size = static_cast<std::size_t>(received);
-    const ssize_t sent = send_some(connection.fd, buffer.data(), size);
+    const ssize_t sent = discard ? received : send_some(connection.fd, buffer.data(), size);
     if (sent < 0) return After::close;
     if (sent < received) {  // read no more until this is gone
       connection.unsent.assign(buffer.data() + sent, buffer.data() + size);
@@ -114,6 +116,7 @@ int listen_on(const bench::SocketAddress& address) {
 
 int main(int argc, char** argv) {
   const auto options = bench::parse_server_options(argc, argv);
+  discard = options.discard;
   epoll_fd = ::epoll_create1(EPOLL_CLOEXEC);
   const bool tcp = options.unix_path.empty();
   const int listener = listen_on(tcp ? bench::SocketAddress::loopback(options.port)

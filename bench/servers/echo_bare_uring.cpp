@@ -2,6 +2,7 @@
 //
 // Multishot accept and receive; four buffers of 512 KiB that the kernel fills bit by bit, which are sent from
 // and given back when all that was in them has left; one system call a turn, which submits all sends and waits.
+// With --discard it does not answer.
 
 #include <liburing.h>
 #include <netinet/in.h>
@@ -10,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -23,7 +25,7 @@ namespace {
 
 constexpr unsigned buffer_count = 4;
 constexpr std::size_t buffer_size = 512 * 1024;
-constexpr std::uint16_t incremental = 2;          // IOU_PBUF_RING_INC
+constexpr std::uint16_t incremental = 2;         // IOU_PBUF_RING_INC
 constexpr std::uint32_t buffer_more = 1U << 4U;  // IORING_CQE_F_BUF_MORE
 
 struct Piece {
@@ -50,6 +52,7 @@ io_uring_buf_ring* offered = nullptr;
 std::byte* memory = nullptr;
 std::array<Buffer, buffer_count> buffers;
 std::deque<Connection*> starved;  // whose receive ended for the lack of a buffer
+bool discard = false;
 
 enum Kind : std::uintptr_t { accepting = 0, receiving = 1, sending = 2 };
 
@@ -105,18 +108,24 @@ void on_received(Connection* connection, const io_uring_cqe& cqe) {
     const auto id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
     Buffer& buffer = buffers[id];
     const auto size = static_cast<std::size_t>(cqe.res);
-    connection->unsent.push_back({id, memory + id * buffer_size + buffer.filled, size});
+    std::byte* data = memory + id * buffer_size + buffer.filled;
     buffer.filled += size;
     buffer.kernels = (cqe.flags & buffer_more) != 0;
     ++buffer.used;
-    if (connection->unsent.size() == 1) send_first(connection);
+    if (discard) {
+      release(id);
+    } else {
+      connection->unsent.push_back({id, data, size});
+      if (connection->unsent.size() == 1) send_first(connection);
+    }
   }
   if ((cqe.flags & IORING_CQE_F_MORE) != 0) return;
   connection->receiving = false;
-  if (cqe.res == -ENOBUFS) {
+  const bool no_buffer = cqe.res == -ENOBUFS;
+  if (no_buffer && std::ranges::none_of(buffers, &Buffer::kernels)) {
     connection->receiving = true;
     starved.push_back(connection);
-  } else if (cqe.res > 0) {
+  } else if (no_buffer || cqe.res > 0) {  // a buffer may have been given back meanwhile
     receive(connection);
   } else {
     connection->over = true;
@@ -170,6 +179,7 @@ void open_ring() {
 int main(int argc, char** argv) {
   const auto options = bench::parse_server_options(argc, argv);
   const bool tcp = options.unix_path.empty();
+  discard = options.discard;
   open_ring();
   const auto address = tcp ? bench::SocketAddress::loopback(options.port)
                            : bench::SocketAddress::unix_path(options.unix_path);

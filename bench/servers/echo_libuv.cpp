@@ -1,4 +1,4 @@
-// libuv's echo server, in two styles.
+// libuv's echo server, in two styles. With --discard it does not answer.
 //
 // Best: uv_try_write first, one read buffer of 256 KiB for all connections; what the kernel refuses
 // is copied and queued, and reading waits until it is gone.
@@ -21,6 +21,7 @@ namespace {
 
 std::array<char, 256 * 1024> shared_buffer;
 bool usual = false;
+bool discard = false;
 
 struct Write {
   uv_write_t request;
@@ -62,7 +63,7 @@ void allocate_fresh(uv_handle_t*, std::size_t suggested, uv_buf_t* buffer) {
 }
 
 void on_read_usual(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
-  if (size > 0) {
+  if (size > 0 && !discard) {
     write(stream, buffer->base, static_cast<std::size_t>(size),
           [](uv_write_t* request, int) { delete static_cast<Write*>(request->data); });
     return;
@@ -79,6 +80,7 @@ void lend_shared(uv_handle_t*, std::size_t, uv_buf_t* buffer) {
 
 void on_read_best(uv_stream_t* stream, ssize_t received, const uv_buf_t* buffer) {
   if (received < 0) return close(stream);
+  if (discard) return;
   const auto size = static_cast<std::size_t>(received);
   uv_buf_t all = uv_buf_init(buffer->base, static_cast<unsigned>(size));
   const int result = size == 0 ? 0 : uv_try_write(stream, &all, 1);
@@ -114,6 +116,7 @@ void on_connection(uv_stream_t* server, int status) {
 int main(int argc, char** argv) {
   const auto options = bench::parse_server_options(argc, argv);
   usual = options.usual;
+  discard = options.discard;
   std::signal(SIGPIPE, SIG_IGN);  // libuv leaves that to its user
 
   uv_loop_t* loop = uv_default_loop();

@@ -1,4 +1,4 @@
-// Weir's echo server, as its README shows it.
+// Weir's echo server, as its README shows it. With --discard it does not answer.
 
 #include <weir/weir.h>
 
@@ -17,18 +17,29 @@ struct Echo : weir::Protocol {
   weir::Transport transport_;
 };
 
+struct Discard : weir::Protocol {};
+
+template <class Protocol>
+void serve(weir::EventLoop& loop, const bench::ServerOptions& options) {
+  if (options.unix_path.empty()) {
+    const auto server =
+        loop.run_until_complete(weir::create_server<Protocol>(loop, "127.0.0.1", options.port));
+    bench::announce(server.sockets().front().sockname.port());
+  } else {
+    loop.run_until_complete(weir::create_unix_server<Protocol>(loop, options.unix_path));
+    bench::announce(options.unix_path);
+  }
+  loop.run_forever();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const auto options = bench::parse_server_options(argc, argv);
   weir::EventLoop loop(bench::loop_options(options));
-  if (options.unix_path.empty()) {
-    const auto server =
-        loop.run_until_complete(weir::create_server<Echo>(loop, "127.0.0.1", options.port));
-    bench::announce(server.sockets().front().sockname.port());
+  if (options.discard) {
+    serve<Discard>(loop, options);
   } else {
-    loop.run_until_complete(weir::create_unix_server<Echo>(loop, options.unix_path));
-    bench::announce(options.unix_path);
+    serve<Echo>(loop, options);
   }
-  loop.run_forever();
 }

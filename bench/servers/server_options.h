@@ -1,6 +1,6 @@
 // What every echo server of the comparison does alike, whatever library it is written on: it takes
-// `--port N` (TCP or UDP, on the loopback) or `--unix PATH`, maybe `--backend NAME`, tells on its standard output where it
-// listens, and ends by SIGTERM's default action.
+// `--port N` (TCP or UDP, on the loopback) or `--unix PATH`, and what else it knows of the options,
+// tells on its standard output where it listens, and ends by SIGTERM's default action.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,12 @@
 namespace bench {
 
 struct ServerOptions {
-  std::uint16_t port = 0;  // 0: any free one
-  std::string unix_path;   // if not empty, a Unix socket there instead of a port
-  bool usual = false;      // the peer's everyday style instead of its best
-  std::string backend;     // of Weir; if empty, what it takes by itself
+  std::uint16_t port = 0;   // 0: any free one
+  std::string unix_path;    // if not empty, a Unix socket there instead of a port
+  bool discard = false;     // what comes, instead of echoing it
+  bool usual = false;       // the peer's everyday style instead of its best
+  bool coroutines = false;  // the peer's coroutines instead of its callbacks
+  std::string backend;      // of Weir; if empty, what it takes by itself
 };
 
 inline ServerOptions parse_server_options(int argc, char** argv) {
@@ -27,12 +29,19 @@ inline ServerOptions parse_server_options(int argc, char** argv) {
       options.port = static_cast<std::uint16_t>(std::strtoul(argv[++i], nullptr, 10));
     } else if (argument == "--unix" && i + 1 < argc) {
       options.unix_path = argv[++i];
+    } else if (argument == "--discard") {
+      options.discard = true;
     } else if (argument == "--usual") {
       options.usual = true;
+    } else if (argument == "--coroutines") {
+      options.coroutines = true;
     } else if (argument == "--backend" && i + 1 < argc) {
       options.backend = argv[++i];
     } else {
-      std::fprintf(stderr, "usage: %s [--port N | --unix PATH] [--usual] [--backend NAME]\n", argv[0]);
+      std::fprintf(stderr,
+                   "usage: %s [--port N | --unix PATH] [--discard] [--usual] [--coroutines]\n"
+                   "       [--backend NAME]\n",
+                   argv[0]);
       std::exit(2);
     }
   }

@@ -15,6 +15,8 @@ inline std::uint64_t now_ns() {
                                     std::chrono::nanoseconds(1));
 }
 
+inline std::uint64_t to_ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
+
 /// The processor time, in ns, that all threads of a process and of its living children have had, by
 /// the scheduler's account. 0 for a process that cannot be read.
 inline std::uint64_t cpu_time_ns(long pid) {
