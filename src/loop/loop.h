@@ -239,7 +239,7 @@ class Loop final : private LoopTurns {
   std::exception_ptr fatal_;
   std::chrono::nanoseconds slow_callback_duration_ = std::chrono::milliseconds(100);
   std::atomic<std::thread::id> thread_{};  ///< who runs it; atomic for the check alone
-  unsigned user_code_ = 0;  ///< how deep
+  unsigned user_code_ = 0;                 ///< how deep
   bool running_ = false;
   bool closed_ = false;
   bool stopping_ = false;

@@ -107,7 +107,7 @@ class Stopping(ProgramTest):
         program.signal(SIGTERM)
         self.assertEqual(program.error_line(), "stopping: 1 connection is open, given 600 s to "
                                                "finish; once more ends at once")
-        self.assertRaises(ConnectionRefusedError, self.client, port_of(url))
+        self.wait_until_refused(url)
         connection.sendall(b"still here")
         self.assertEqual(receive_exactly(connection, 10), b"still here")
         connection.close()
@@ -134,12 +134,47 @@ class Stopping(ProgramTest):
         program.signal(SIGTERM)
         self.assertEqual(program.finish()[0], 0)
 
+    def wait_until_refused(self, url):
+        """The signal reaches one thread, which tells the others."""
+        with self.assertRaises(ConnectionRefusedError):
+            while True:
+                self.client(port_of(url)).close()
+
     def connected_client(self, url):
         """A client that the server is known to have accepted."""
-        connection = self.client(port_of(url))
+        connection = self.client_of(url)
         connection.sendall(b"hello")
         self.assertEqual(receive_exactly(connection, 5), b"hello")
         return connection
+
+
+class OnThreads(Stopping):
+    """Everything that one thread does; and together."""
+
+    def serve_echo(self, *options, urls=("tcp://127.0.0.1:0",)):
+        return super().serve_echo("--threads", "3", *options, urls=urls)
+
+    def test_serves_on_as_many_as_asked_for(self):
+        program, urls = self.serve_echo(urls=list(self.socket_urls().values()))
+        self.assertEqual(len(os.listdir(f"/proc/{program.process.pid}/task")), 3)
+        data = os.urandom(MIB)
+        for url in urls * 5:
+            with self.subTest(url):
+                self.assertTrue(exchange(self.client_of(url), data) == data)
+
+    def test_stops_with_the_connections_of_all(self):
+        path = self.temporary_directory() / "socket"
+        program, urls = self.serve_echo("--grace", "600",
+                                        urls=["tcp://127.0.0.1:0", f"unix:{path}"])
+        connections = [self.connected_client(url) for url in urls * 20]
+        program.signal(SIGTERM)
+        self.assertIn("stopping: 40 are open", program.error_line())
+        for connection in connections:
+            connection.sendall(b"still here")
+            self.assertEqual(receive_exactly(connection, 10), b"still here")
+            connection.close()
+        self.assertEqual(program.finish()[::2], (0, ""))
+        self.assertFalse(path.exists())
 
 
 if __name__ == "__main__":

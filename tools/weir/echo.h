@@ -2,6 +2,7 @@
 #pragma once
 
 #include <weir/weir.h>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@ namespace weir_tool {
 struct EchoCommand {
   std::vector<std::string> urls;
   double grace_seconds = 5;
+  std::size_t threads = 1;
   weir::BackendKind backend = weir::BackendKind::automatic;
 };
 

@@ -131,6 +131,11 @@ void add_echo(CLI::App& app, EchoCommand& command) {
                    "How long connections may go on after the signal (5)")
       ->check(number(0, 86400))
       ->option_text("SECONDS");
+  echo->add_option("--threads", command.threads,
+                   "Serve streams on so many, which accept from the same sockets; datagrams and "
+                   "standard input stay on the first (1)")
+      ->check(number(1, 1024))
+      ->option_text("N");
   add_backend(*echo, command.backend);
   echo->footer(
       "Prints 'listening on URL' for each socket once all are ready. Without ?cert=FILE a tls "

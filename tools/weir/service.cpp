@@ -16,13 +16,15 @@ constexpr std::array stop_signals{SIGINT, SIGTERM};
 
 }  // namespace
 
-Service::Service(weir::EventLoop& loop, double grace_seconds)
-    : loop_(loop), grace_(grace_seconds), finished_(loop.create_future()) {
+Service::Service(weir::EventLoop& loop, double grace_seconds, Hears hears)
+    : loop_(loop), grace_(grace_seconds), hears_(hears), finished_(loop.create_future()) {
   conversations_.when_none([this] { finish_if_done(); });
+  if (hears_ == Hears::nothing) return;
   for (const int signal : stop_signals) loop_.add_signal_handler(signal, [this] { stop(); });
 }
 
 Service::~Service() {
+  if (hears_ == Hears::nothing) return;
   for (const int signal : stop_signals) loop_.remove_signal_handler(signal);
 }
 
@@ -34,12 +36,21 @@ void Service::serve(const Url& url, const StreamFactory& factory) {
   }
 }
 
-void Service::announce(std::FILE* where) const {
+void Service::serve_along(const Url& url, int socket, const StreamFactory& factory) {
+  servers_.push_back({url, listen_along(loop_, url, socket, factory)});
+}
+
+void Service::for_each_socket(
+    const std::function<void(const Url&, const weir::SocketView&)>& callback) const {
   for (const auto& [url, server] : servers_) {
-    for (const weir::SocketView& socket : server.sockets()) {
-      fmt::print(where, "listening on {}\n", to_string(url_at(url, socket.sockname)));
-    }
+    for (const weir::SocketView& socket : server.sockets()) callback(url, socket);
   }
+}
+
+void Service::announce(std::FILE* where) const {
+  for_each_socket([&](const Url& url, const weir::SocketView& socket) {
+    fmt::print(where, "listening on {}\n", to_string(url_at(url, socket.sockname)));
+  });
   for (const weir::DatagramTransport& endpoint : endpoints_) {
     const weir::Address address =
         endpoint.get_extra_info<weir::Address>("sockname").value_or(weir::Address());
@@ -49,7 +60,10 @@ void Service::announce(std::FILE* where) const {
 }
 
 void Service::run() {
-  if (stopping_) stop_listening();  // the signal came while it began to listen
+  if (stopping_) {  // the signal came while it began to listen
+    stop_listening();
+    if (company_ != nullptr) company_->stop();
+  }
   finish_if_done();
   loop_.run_until_complete(finished_);
 }
@@ -62,14 +76,17 @@ void Service::stop_listening() {
 }
 
 void Service::stop() {
+  const std::size_t open = conversations_.open() + (company_ != nullptr ? company_->open() : 0);
+  if (company_ != nullptr) company_->stop();
   if (stopping_) return conversations_.abort_all();
   stopping_ = true;
   stop_listening();
+  if (open > 0 && hears_ == Hears::signals) {
+    notices_.line(fmt::format("stopping: {} open, given {:g} s to finish; once more ends at once",
+                              open == 1 ? "1 connection is" : fmt::format("{} are", open),
+                              grace_.count()));
+  }
   if (conversations_.open() == 0) return finish_if_done();
-  notices_.line(fmt::format(
-      "stopping: {} open, given {:g} s to finish; once more ends at once",
-      conversations_.open() == 1 ? "1 connection is" : fmt::format("{} are", conversations_.open()),
-      grace_.count()));
   loop_.call_later(grace_, [this] { end_of_grace(); });
 }
 
@@ -79,7 +96,8 @@ void Service::end_of_grace() {
 }
 
 void Service::finish_if_done() {
-  if (!listens() && conversations_.open() == 0 && !finished_.done()) finished_.set_result();
+  if (listens() || conversations_.open() > 0 || finished_.done()) return;
+  if (company_ == nullptr || company_->is_done()) finished_.set_result();
 }
 
 }  // namespace weir_tool

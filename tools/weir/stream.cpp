@@ -1,9 +1,13 @@
 #include "stream.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <exception>
+#include <optional>
 #include <system_error>
+#include <utility>
 
 #include "child_stream.h"
 #include "errors.h"
@@ -119,6 +123,28 @@ weir::Server listen(weir::EventLoop& loop, const Url& url, StreamFactory factory
     const auto& tcp = std::get<TcpUrl>(url);
     return loop.run_until_complete(
         weir::create_server(loop, std::move(factory), tcp.host, tcp.port));
+  } catch (const std::system_error& error) {
+    throw cannot_listen(url, error);
+  }
+}
+
+weir::Server listen_along(weir::EventLoop& loop, const Url& url, int socket,
+                          StreamFactory factory) {
+  try {
+    weir::Descriptor own(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
+    if (own.get() < 0) throw std::system_error(errno, std::system_category(), "dup");
+    std::optional<weir::Server> server;
+    if (is<UnixUrl>(url)) {
+      server = loop.run_until_complete(weir::create_unix_server(
+          loop, std::move(factory), {.cleanup_socket = false, .sock = own.get()}));
+    } else {
+      weir::ServerOptions options{.sock = own.get()};
+      if (const auto* tls = std::get_if<TlsUrl>(&url)) options.tls = tls->context;
+      server = loop.run_until_complete(
+          weir::create_server(loop, std::move(factory), std::move(options)));
+    }
+    static_cast<void>(own.release());
+    return *server;
   } catch (const std::system_error& error) {
     throw cannot_listen(url, error);
   }

@@ -87,5 +87,7 @@ weir::Future<> open_stream(weir::EventLoop& loop, const Url& url,
 
 /// Serves `url`, which is a socket's. Throws RunError.
 weir::Server listen(weir::EventLoop& loop, const Url& url, StreamFactory factory);
+/// The same on `socket`, at which another loop listens already and goes on to: the one that is idle accepts.
+weir::Server listen_along(weir::EventLoop& loop, const Url& url, int socket, StreamFactory factory);
 
 }  // namespace weir_tool
