@@ -37,6 +37,17 @@ class Echo(ExampleTest):
         self.assertEqual(len(receive_all(connection)), sent)
 
 
+    def test_server_on_threads(self):
+        program = self.start(example("threads_echo_server"), "0", "3")
+        port = int(program.line().rpartition(":")[2])
+        self.assertEqual(len(os.listdir(f"/proc/{program.process.pid}/task")), 4)
+        connections = [self.client(port) for _ in range(30)]
+        for connection in connections:
+            connection.sendall(b"How do you do?")
+        for connection in connections:
+            self.assertEqual(receive_exactly(connection, 14), b"How do you do?")
+
+
 class UdpEcho(ExampleTest):
     def test_client_and_server(self):
         _, port = self.serve("udp_echo_server")
