@@ -392,7 +392,10 @@ void Runner::run_until(const std::vector<std::string>& conditions) {
 
 void Runner::settle() {
   const auto end = loop_->time() + settling_time;
-  while (loop_->time() < end) loop_->run_once(milliseconds(1));
+  // On a busy machine the time may be over before anything has run.
+  for (int idle_turns = 0; loop_->time() < end || idle_turns < 10;) {
+    idle_turns = loop_->run_once(milliseconds(1)) == 0 ? idle_turns + 1 : 0;
+  }
 }
 
 void Runner::run() {
