@@ -1,9 +1,11 @@
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <deque>
 #include <memory>
 #include <system_error>
 
@@ -99,6 +101,41 @@ TEST_P(ClosedDescriptors, AreNotWrittenToAsAnotherFile) {
     EXPECT_EQ(status.st_size, 0);
     EXPECT_FALSE(is_open(number));
   }
+}
+
+// L31: nor does a connection that the kernel gave the number to: the loop knows then whose it is, and what is left of
+// the old transport neither sends there nor closes it.
+TEST_P(ClosedDescriptors, AreNotTakenFromANewConnection) {
+  const Server server = listen();
+  const Descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  open_transport();
+  {
+    std::deque<Descriptor> lower;  // so that the number is the next one to be given
+    do lower.emplace_back(::dup(number));
+    while (lower.back().get() < number);
+    ::close(number);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port_of(server));
+    ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    run_until([&] { return !accepted.empty() && accepted.back().made(); });
+  }
+  Recorder& newer = accepted.back();
+  ASSERT_EQ(newer.transport.get_extra_info<SocketView>("socket")->descriptor, number);
+  transport.write("for the peer");
+  iterate(2);
+  EXPECT_EQ(receive(client.get()), "");
+  transport.abort();
+  run_until([&] { return diary->lost(); });
+  iterate(2);
+  EXPECT_EQ(diary->count("connection_lost"), 1U);
+  ASSERT_TRUE(is_open(number));
+  send(client.get(), "hello");
+  run_until([&] { return newer.received == "hello"; });
+  newer.transport.abort();
+  run_until([&] { return newer.lost(); });
+  iterate(2);
 }
 
 // L30: nor does a second transport get the number while the first one has it.
