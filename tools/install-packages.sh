@@ -8,7 +8,8 @@ set -euo pipefail
 declare -A packages=(
   [build]="g++ cmake ninja-build libssl-dev liburing-dev libcli11-dev libfmt-dev"
   [demo]="netcat-openbsd"
-  [test]="libgtest-dev libgmock-dev python3 pkg-config socat netcat-openbsd openssl curl gnutls-bin"
+  [test]="libgtest-dev libgmock-dev python3 pkg-config socat netcat-openbsd openssl curl gnutls-bin \
+valgrind"
   [bench]="libuv1-dev libasio-dev libevent-dev libbenchmark-dev python3 python3-uvloop \
 python3-matplotlib pkg-config iproute2 strace haproxy socat"
   [clang]="clang-16 libclang-rt-16-dev"
