@@ -66,6 +66,12 @@ void EpollChannel::release() noexcept {
   descriptor_ = -1;
 }
 
+void EpollChannel::descriptor_reused() noexcept {
+  static_cast<void>(owned_.release());
+  descriptor_ = -1;
+  interest_ = 0;
+}
+
 std::size_t EpollChannel::deliver() noexcept {
   if (closed_) {
     tell_closed();

@@ -34,6 +34,8 @@ class EpollChannel : protected Source {
   void stop() noexcept { receiving_ = sending_ = false; }
 
   std::size_t deliver() noexcept override;
+  /// It was the program that closed ours: what is left has no descriptor.
+  void descriptor_reused() noexcept override;
   /// One receive event, at most. Only while `receiving_` and `readable_`.
   virtual void receive() noexcept = 0;
   /// Sends what is unsent, once. Only while `sending_` and `writable_`.

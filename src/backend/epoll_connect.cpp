@@ -27,6 +27,12 @@ class EpollConnectAttempt final : public ConnectAttempt, private Source {
 
  private:
   std::size_t deliver() noexcept override;
+  void descriptor_reused() noexcept override {
+    static_cast<void>(socket_.release());
+    descriptor_ = -1;
+    failure_ = std::make_error_code(std::errc::bad_file_descriptor);
+    deliver_next_turn();
+  }
   void release() noexcept {
     if (!socket_) return;
     unlink();

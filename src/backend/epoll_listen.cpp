@@ -53,6 +53,12 @@ class EpollListenChannel final : public ListenChannel, private Source {
 
  private:
   std::size_t deliver() noexcept override;
+  void descriptor_reused() noexcept override {
+    static_cast<void>(socket_.release());
+    descriptor_ = -1;
+    registered_ = false;
+    unlink();
+  }
 
   Fd socket_;
   const AddressFamily family_;

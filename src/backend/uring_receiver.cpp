@@ -67,6 +67,7 @@ void UringReceiver::release(Arrival& arrival) noexcept {
 }
 
 void UringReceiver::arrived(Arrival arrival) {
+  arrivals_.reserve(2);  // at once: sooner or later one lies across two buffers
   arrivals_.push_back(std::move(arrival));
   if (!wants_bytes()) keep(arrivals_.back());
   something_came();

@@ -138,6 +138,26 @@ TEST_P(ClosedDescriptors, AreNotTakenFromANewConnection) {
   iterate(2);
 }
 
+// L31: nor does a server that is left without its socket.
+TEST_P(ClosedDescriptors, OfAServerAreNotTakenFromANewConnection) {
+  const Server server = listen();
+  const Server closed = listen();
+  const int socket = closed.sockets().at(0).descriptor;
+  std::deque<Descriptor> lower;
+  do lower.emplace_back(::dup(socket));
+  while (lower.back().get() < socket);
+  ::close(socket);
+  Recorder& client = new_client();
+  auto connecting = start_connecting(client, "127.0.0.1", port_of(server));
+  run_until_done(connecting);
+  ASSERT_EQ(client.transport.get_extra_info<SocketView>("socket")->descriptor, socket);
+  closed.close();
+  iterate(2);
+  EXPECT_TRUE(is_open(socket));
+  client.transport.write("hello");
+  run_until([&] { return !accepted.empty() && accepted.back().received == "hello"; });
+}
+
 // L30: nor does a second transport get the number while the first one has it.
 TEST_P(ClosedDescriptors, AreNotForASecondTransport) {
   open_transport();
