@@ -1,9 +1,6 @@
 // weir_allocations_gate BACKEND: heap allocations for each echoed message once the connections are warm. There must be
 // none: what waits is in pooled chunks, callbacks in pooled entries, and what arrives in the loop's buffers. Counted is
 // what goes through operator new, so what OpenSSL allocates is not.
-//
-// Over io_uring one is allowed for each end of a connection, in all of its life: the list of what has arrived grows the
-// first time that a message lies across two of the kernel's buffers, which no warming up makes sure of.
 #include <sys/socket.h>
 #include <weir/weir.h>
 
@@ -34,27 +31,25 @@ constexpr std::size_t connections = 10;
 constexpr std::size_t rounds = 200;
 constexpr std::array sizes{std::size_t{1000}, std::size_t{100'000}};
 
-/// Of a run of `exchange()`, after one that warms up; `once` may come at any time.
+/// Of a run of `exchange()`, after one that warms up.
 template <class Exchange>
 bool allocates_nothing(const std::string& what, std::size_t size, std::size_t messages,
-                       std::size_t once, Exchange exchange) {
+                       Exchange exchange) {
   exchange();
   const std::size_t before = bench::heap_count().allocations;
   exchange();
   const std::size_t count = bench::heap_count().allocations - before;
   return gate::within("allocations a message, " + what + ", " + std::to_string(size) + " bytes",
-                      static_cast<double>(count) / static_cast<double>(messages),
-                      static_cast<double>(once) / static_cast<double>(messages));
+                      static_cast<double>(count) / static_cast<double>(messages), 0);
 }
 
-bool streams_allocate_nothing(const std::string& what, const EventLoop& loop, std::size_t size,
+bool streams_allocate_nothing(const std::string& what, std::size_t size,
                               gate::EchoConnections echo) {
-  const std::size_t once = loop.backend() == BackendKind::uring ? 2 * connections : 0;
-  return allocates_nothing(what, size, connections * rounds, once, [&] { echo.exchange(rounds); });
+  return allocates_nothing(what, size, connections * rounds, [&] { echo.exchange(rounds); });
 }
 
 bool tcp_allocates_nothing(EventLoop& loop, std::size_t size) {
-  return streams_allocate_nothing("TCP", loop, size, gate::echo_over_tcp(loop, connections, size));
+  return streams_allocate_nothing("TCP", size, gate::echo_over_tcp(loop, connections, size));
 }
 
 bool unix_sockets_allocate_nothing(EventLoop& loop, std::size_t size) {
@@ -67,7 +62,7 @@ bool unix_sockets_allocate_nothing(EventLoop& loop, std::size_t size) {
         create_unix_connection<gate::Echo>(loop, UnixConnectOptions{.sock = ends[0]}));
     return create_unix_connection(loop, std::move(factory), UnixConnectOptions{.sock = ends[1]});
   };
-  return streams_allocate_nothing("Unix sockets", loop, size,
+  return streams_allocate_nothing("Unix sockets", size,
                                   gate::EchoConnections(loop, connections, size, connect));
 }
 
@@ -79,7 +74,7 @@ bool tls_allocates_nothing(EventLoop& loop, std::size_t size) {
   ServerOptions at_server;
   at_server.tls = TlsContext::server({.identity = authority.server().identity()});
   return streams_allocate_nothing(
-      "TLS", loop, size, gate::echo_over_tcp(loop, connections, size, at_client, at_server));
+      "TLS", size, gate::echo_over_tcp(loop, connections, size, at_client, at_server));
 }
 #endif
 
@@ -111,7 +106,7 @@ bool datagrams_allocate_nothing(EventLoop& loop, std::size_t size) {
       create_datagram_endpoint(loop, [&] { return std::make_shared<DatagramClient>(waiting); },
                                {.remote_addr = LocalAddress{"127.0.0.1", address->port()}}));
   const std::vector<std::byte> message(size);
-  const bool none = allocates_nothing("UDP", size, at_once * rounds, 0, [&] {
+  const bool none = allocates_nothing("UDP", size, at_once * rounds, [&] {
     for (std::size_t round = 0; round < rounds; ++round) {
       for (std::size_t i = 0; i < at_once; ++i) client.transport.sendto(message);
       waiting.run(at_once);
