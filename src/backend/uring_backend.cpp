@@ -159,6 +159,7 @@ void UringBackend::cancel_all() noexcept {
 /// On with `next`, or with none.
 void UringBackend::close_ring(std::unique_ptr<Ring> next) noexcept {
   const std::unique_ptr<Ring> old = std::exchange(ring_, std::move(next));
+  epoll_waiter_.armed = false;
   IntrusiveList<UringRequest, UringRequestTag> requests;
   requests.splice_back(requests_);
   while (!requests.empty()) requests.pop_front().complete(-ECANCELED, 0);
@@ -176,7 +177,7 @@ int UringBackend::poll_descriptor() noexcept {
 }
 
 int UringBackend::kernel_descriptor() const noexcept {
-  return ring_ != nullptr ? ring_->ring.ring_fd : epoll_descriptor();
+  return ring_ == nullptr || has_nothing_to_do() ? epoll_descriptor() : ring_->ring.ring_fd;
 }
 
 bool UringBackend::has_pending_events() const noexcept {
@@ -246,7 +247,6 @@ void UringBackend::watch_epoll() noexcept {
   io_uring_sqe* const entry = next_entry();
   io_uring_prep_poll_add(entry, epoll_descriptor(), POLLIN);
   io_uring_sqe_set_data(entry, static_cast<UringRequest*>(&epoll_waiter_));
-  requests_.push_back(epoll_waiter_);
 }
 
 // --- Sending together -------------------------------------------------------------------------------
@@ -308,6 +308,12 @@ void UringBackend::finish_sends() noexcept {
 
 // --- Turns ------------------------------------------------------------------------------------------
 
+/// True if nobody receives or sends by the ring: then epoll alone is a call less.
+bool UringBackend::has_nothing_to_do() const noexcept {
+  return requests_.empty() && together_.empty() && io_uring_sq_ready(&ring_->ring) == 0 &&
+         io_uring_cq_ready(&ring_->ring) == 0;
+}
+
 void UringBackend::wait(std::optional<TimePoint> deadline) noexcept {
   running_ = true;
   if (ring_ == nullptr || !is_own_process()) return EpollBackend::wait(deadline);
@@ -315,6 +321,7 @@ void UringBackend::wait(std::optional<TimePoint> deadline) noexcept {
     move_to_this_thread();
     if (ring_ == nullptr) return EpollBackend::wait(deadline);
   }
+  if (has_nothing_to_do()) return EpollBackend::wait(deadline);
   bool at_once = EpollBackend::has_pending_events() || io_uring_cq_ready(&ring_->ring) > 0 ||
                  deadline == TimePoint::min();
   watch_epoll();

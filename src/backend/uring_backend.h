@@ -131,6 +131,7 @@ class UringBackend final : public EpollBackend {
   void close_ring(std::unique_ptr<Ring> next) noexcept;
   io_uring_sqe* next_entry() noexcept;
   void withdraw_sends() noexcept;
+  bool has_nothing_to_do() const noexcept;
   void watch_epoll() noexcept;
   bool prepare_sends() noexcept;
   void finish_sends() noexcept;
@@ -141,7 +142,7 @@ class UringBackend final : public EpollBackend {
   std::unique_ptr<UringBuffers> buffers_;
   std::unique_ptr<Ring>
       ring_;  ///< null once a host waits for us, or none could be had on another thread
-  IntrusiveList<UringRequest, UringRequestTag> requests_;
+  IntrusiveList<UringRequest, UringRequestTag> requests_;  ///< but for epoll_waiter_
   EpollWaiter epoll_waiter_;
   IntrusiveList<UringSender, TogetherTag> together_;
   std::vector<std::unique_ptr<Sending>> sending_;  ///< the first `sending_now_` are in use

@@ -22,7 +22,7 @@ namespace {
 /// waits, cost more than a system call.
 constexpr std::size_t most_sent_together = std::size_t{4} * 1024;
 /// Who receives more than that at once is better served by epoll and the shared buffer, which stays in the cache.
-constexpr std::size_t most_by_ring = std::size_t{16} * 1024;
+constexpr std::size_t most_by_ring = std::size_t{4} * 1024;
 /// After so many receives in a row that were smaller than half of it, by the ring again.
 constexpr std::uint8_t small_ones_of_a_change = 32;
 
