@@ -38,7 +38,7 @@ BACKEND_CHOICE = ("loop.cpp", "event_loop.cpp")
 WORLDS = {"simulation.cpp": "simulated_world.h", "fault_script.cpp": "simulated_world.h"}
 # Parts of the loop that are themselves about the operating system.
 OS_IN_LOOP = ("thread_pool", "resolver_threads", "resolver", "signals", "children",
-              "spawn", "spawn_child")
+              "spawn", "spawn_child", "loop_threads")
 # Outside src/: directories that see public headers, and headers of their own.
 PUBLIC_ONLY = ("examples", "tools/weir")
 # Of the compiler, not of an operating system.

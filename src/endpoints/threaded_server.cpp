@@ -1,14 +1,11 @@
-#include <fcntl.h>
 #include <weir/loop_threads.h>
 #include <weir/serve_on.h>
 
-#include <cerrno>
 #include <deque>
 #include <stdexcept>
-#include <system_error>
 #include <utility>
 
-#include "fd.h"
+#include "duplicate.h"
 
 namespace weir::inline v0 {
 namespace detail {
@@ -103,8 +100,7 @@ class ThreadedServerCore {
     ServerOptions options = plan_.options;
     Fd duplicate;
     if (!addresses_.empty()) {
-      duplicate = Fd(::fcntl(first_socket_, F_DUPFD_CLOEXEC, 0));
-      if (!duplicate) throw std::system_error(errno, std::system_category(), "sharing a socket");
+      duplicate = duplicate_of(first_socket_);
       options.sock = duplicate.get();
     }
     Server server = listen(loop, plan_.hosts, plan_.port, std::move(options));
