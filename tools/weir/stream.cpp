@@ -138,10 +138,10 @@ weir::Server listen_along(weir::EventLoop& loop, const Url& url, int socket,
       server = loop.run_until_complete(weir::create_unix_server(
           loop, std::move(factory), {.cleanup_socket = false, .sock = own.get()}));
     } else {
-      weir::ServerOptions options{.sock = own.get()};
-      if (const auto* tls = std::get_if<TlsUrl>(&url)) options.tls = tls->context;
-      server = loop.run_until_complete(
-          weir::create_server(loop, std::move(factory), std::move(options)));
+      const auto* tls = std::get_if<TlsUrl>(&url);
+      server = loop.run_until_complete(weir::create_server(
+          loop, std::move(factory),
+          {.sock = own.get(), .tls = tls ? std::optional(tls->context) : std::nullopt}));
     }
     static_cast<void>(own.release());
     return *server;
