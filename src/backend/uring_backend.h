@@ -140,8 +140,8 @@ class UringBackend final : public EpollBackend {
 
   const UringMask mask_;
   std::unique_ptr<UringBuffers> buffers_;
-  std::unique_ptr<Ring>
-      ring_;  ///< null once a host waits for us, or none could be had on another thread
+  /// Null once a host waits for us, or none could be had on another thread.
+  std::unique_ptr<Ring> ring_;
   IntrusiveList<UringRequest, UringRequestTag> requests_;  ///< but for epoll_waiter_
   EpollWaiter epoll_waiter_;
   IntrusiveList<UringSender, TogetherTag> together_;

@@ -111,8 +111,8 @@ class ThreadedServerCore {
   const Plan plan_;
   std::vector<Address> addresses_;  ///< set by the first thread, before the others begin
   int first_socket_ = -1;
-  std::deque<std::vector<Server>>
-      servers_;  ///< by thread; grows while they begin, one after the other
+  /// By thread; grows while they begin, one after the other.
+  std::deque<std::vector<Server>> servers_;
   LoopThreads threads_;
 };
 

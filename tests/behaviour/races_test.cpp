@@ -12,9 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
-#include <iostream>
 #include <memory>
 #include <random>
 #include <span>
@@ -27,6 +25,7 @@
 #include "descriptor_support.h"
 #include "loop_support.h"
 #include "loop_test.h"
+#include "seeded_random.h"
 
 namespace weir::test {
 namespace {
@@ -79,18 +78,7 @@ struct Receiving : Protocol {
 
 class Races : public EveryLoop {
  protected:
-  void SetUp() override {
-    EveryLoop::SetUp();
-    const char* given = std::getenv("WEIR_TEST_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-    std::cout << "[     SEED ] WEIR_TEST_SEED=" << seed << '\n';
-    random_.seed(seed);
-  }
-
-  std::size_t up_to(std::size_t most) {
-    return std::uniform_int_distribution<std::size_t>(0, most)(random_);
-  }
+  std::size_t up_to(std::size_t most) { return random_.up_to(most); }
 
   void open(std::size_t number) {
     SocketPair pair = number % 2 == 0 ? SocketPair() : tcp_pair();
@@ -121,7 +109,7 @@ class Races : public EveryLoop {
   std::deque<Connected> connections;
 
  private:
-  std::mt19937_64 random_;
+  SeededRandom random_;
 };
 
 /// Sends all that is to be sent, by turns and in amounts of many sizes, and then ends each stream.

@@ -7,11 +7,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
 #include <functional>
-#include <iostream>
-#include <random>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -19,25 +16,14 @@
 #include <vector>
 
 #include "every_stream.h"
+#include "seeded_random.h"
 
 namespace weir::test {
 namespace {
 
 class Stress : public EveryStream {
  protected:
-  void SetUp() override {
-    EveryStream::SetUp();
-    const char* given = std::getenv("WEIR_TEST_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-    std::cout << "[     SEED ] WEIR_TEST_SEED=" << seed << '\n';
-    random_.seed(seed);
-  }
-
-  /// A number from 0 to `most`.
-  std::size_t up_to(std::size_t most) {
-    return std::uniform_int_distribution<std::size_t>(0, most)(random_);
-  }
+  std::size_t up_to(std::size_t most) { return random_.up_to(most); }
   bool one_in(std::size_t count) { return up_to(count - 1) == 0; }
 
   void step() { loop().run_once(std::chrono::milliseconds(1)); }
@@ -53,7 +39,7 @@ class Stress : public EveryStream {
   }
 
  private:
-  std::mt19937_64 random_;
+  SeededRandom random_;
 };
 
 /// One direction of a connection: what is to be sent, and how much of it was written.

@@ -4,14 +4,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <deque>
-#include <iostream>
-#include <random>
 #include <string>
 #include <string_view>
 
 #include "kernel_fixture.h"
+#include "seeded_random.h"
 
 // Streams under load: more of everything than there is room for, peers that do not read, and users who change their
 // mind at any moment. WEIR_TEST_SEED repeats a run.
@@ -51,14 +49,6 @@ struct Ends {
 
 class KernelLoad : public KernelBackendTest {
  protected:
-  void SetUp() override {
-    const char* given = std::getenv("WEIR_TEST_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-    std::cout << "[     SEED ] WEIR_TEST_SEED=" << seed << '\n';
-    random_.seed(seed);
-  }
-
   Ends& open() {
     Pair pair = make_socket_pair();
     auto channel = backend->adopt_stream(pair.a.release());
@@ -74,9 +64,7 @@ class KernelLoad : public KernelBackendTest {
     end.receiving = true;
   }
 
-  std::size_t up_to(std::size_t most) {
-    return std::uniform_int_distribution<std::size_t>(0, most)(random_);
-  }
+  std::size_t up_to(std::size_t most) { return random_.up_to(most); }
   Ends& any() { return ends[up_to(ends.size() - 1)]; }
   std::string some_text(std::size_t most) {
     std::string text(1 + up_to(most - 1), '\0');
@@ -87,7 +75,7 @@ class KernelLoad : public KernelBackendTest {
   std::deque<Ends> ends;
 
  private:
-  std::mt19937_64 random_;
+  test::SeededRandom random_;
   unsigned next_letter_ = 0;
 };
 
