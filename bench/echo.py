@@ -56,6 +56,11 @@ class Comparison:
     measures: list = field(default_factory=lambda: measures_of("request"))
     latencies: dict = field(default_factory=lambda: LATENCIES)
     unix: bool = False
+    pinned: bool = True  # the server to one processor, the load to another
+
+    @property
+    def where(self):
+        return {} if self.pinned else {"cpu": None}
 
     def shortened(self):
         return replace(self, shapes=self.telling or self.shapes)
@@ -65,10 +70,10 @@ class Comparison:
         sound = {}
         for name, command in harness.available(build, self.servers, only).items():
             try:
-                with running_server(command, self.unix) as (server, address):
+                with running_server(command, self.unix, **self.where) as (server, address):
                     for _, options in self.checks:
                         run_load(build, address, server.pid, self.load, duration=0.05, warm_up=0,
-                                 verify=True, **options)
+                                 verify=True, **self.where, **options)
                 sound[name] = command
             except ServerFailed as failure:
                 print(f"{self.title}: {name} fails its check, left out: {failure}")
@@ -79,9 +84,9 @@ class Comparison:
         shapes = dict(self.shapes)
 
         def report_of(name, shape):
-            with running_server(servers[name], self.unix) as (server, address):
+            with running_server(servers[name], self.unix, **self.where) as (server, address):
                 return run_load(build, address, server.pid, self.load, duration=seconds,
-                                warm_up=min(0.2, seconds / 4), **shapes[shape])
+                                warm_up=min(0.2, seconds / 4), **self.where, **shapes[shape])
         return harness.compare(servers, shapes, rounds, self.measures, report_of)
 
     def show(self, figures):
@@ -172,6 +177,29 @@ ONE_WAY = Comparison(
         Measure("MiB/s (more is better)", "MiB/s", "mib_per_second", "speed_ratio"),
         Measure("server CPU a GiB (less is better)", "ms", "server_cpu_ms_per_gib", "cost_ratio"),
     ])
+
+# Each message hashed so many times by FNV-1a: a server that has more to do than to echo.
+HASHES = 10
+BY_THREADS = Comparison(
+    title="TCP echo by threads",
+    first_column="connections x size",
+    load="bench_echo_load",
+    servers={f"{threads} thread{'s'[:threads - 1]}": ["bench_threads_weir", "--threads", str(threads)]
+             for threads in (1, 2)},
+    shapes=[stream(100, KiB)],
+    checks=STREAM_CHECKS,
+    pinned=False,
+    measures=[
+        *measures_of("request"),
+        Measure("processors that the load takes", "processors", "load_processors", "load_ratio",
+                ".2f"),
+    ],
+    latencies={})
+BY_THREADS_HASHED = replace(
+    BY_THREADS,
+    title=f"TCP echo by threads, each message hashed {HASHES} times",
+    servers={name: [*command, "--hashes", str(HASHES)]
+             for name, command in BY_THREADS.servers.items()})
 
 UDP = Comparison(
     title="UDP echo",

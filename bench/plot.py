@@ -94,14 +94,14 @@ def draw_server(panel, picture, echo, first, server):
 
 
 def line(panel, picture, cells, places, server, first, **style):
-    """Ratios with bars from the least to the most of the rounds."""
+    """Ratios with bars for how sure they are."""
     def values(of):
         return [cell["servers"][of][picture.key] for cell in cells]
 
     style |= {"markersize": 3, "linewidth": 1.2}
     if picture.compared:
-        ranges = [cell["servers"][server][picture.key + "_range"] for cell in cells]
-        spread = [[abs(value - ends[i]) for value, ends in zip(values(server), ranges)]
+        intervals = [cell["servers"][server][picture.key + "_interval"] for cell in cells]
+        spread = [[abs(value - ends[i]) for value, ends in zip(values(server), intervals)]
                   for i in (0, 1)]
         panel.errorbar(places, values(server), yerr=spread, elinewidth=0.8, **style)
     else:

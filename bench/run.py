@@ -23,9 +23,9 @@ import spawn
 import syscalls
 import tls
 
-SECTIONS = ["echo", "churn", "stream", "unix", "udp", "tls", "spawn", "relay", "syscalls", "memory",
-            "allocations", "loop", "simulation", "compile"]
-QUICK_SECTIONS = ["echo", "churn", "stream", "unix", "udp", "tls", "relay", "syscalls"]
+SECTIONS = ["echo", "churn", "stream", "threads", "unix", "udp", "tls", "spawn", "relay", "syscalls",
+            "memory", "allocations", "loop", "simulation", "compile"]
+QUICK_SECTIONS = ["echo", "churn", "stream", "threads", "unix", "udp", "tls", "relay", "syscalls"]
 
 
 def parse_arguments():
@@ -33,8 +33,10 @@ def parse_arguments():
     harness.add_build_argument(parser)
     parser.add_argument("--quick", action="store_true", help="a rough answer in a few minutes, by "
                         "the cells that tell most of " + ",".join(QUICK_SECTIONS))
-    parser.add_argument("--rounds", type=int, help="rounds in which all take turns (default: 5)")
-    parser.add_argument("--seconds", type=float, help="how long each run measures (default: 0.5)")
+    parser.add_argument("--rounds", type=int, help="rounds in which all take turns (default: 11; 5 of "
+                        "TLS, children and relays)")
+    parser.add_argument("--seconds", type=float, help="how long each run measures (default: 0.25; 0.5 of "
+                        "TLS, children and relays)")
     parser.add_argument("--servers", type=lambda names: names.split(","),
                         help="only these, e.g. 'bare epoll,Weir epoll'")
     parser.add_argument("--only", type=lambda names: names.split(","),
@@ -44,9 +46,14 @@ def parse_arguments():
     arguments.only = arguments.only or (QUICK_SECTIONS if arguments.quick else SECTIONS)
     if unknown := set(arguments.only) - set(SECTIONS):
         parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
-    arguments.rounds = arguments.rounds or (2 if arguments.quick else 5)
-    arguments.seconds = arguments.seconds or (0.3 if arguments.quick else 0.5)
     return arguments
+
+
+def rounds_and_seconds(arguments, rounds, seconds):
+    """As it was said, else these, and less for a quick answer."""
+    if arguments.quick:
+        rounds, seconds = 2, 0.3
+    return arguments.rounds or rounds, arguments.seconds or seconds
 
 
 def main():
@@ -57,21 +64,26 @@ def main():
     print(machine.summary(figures["machine"]))
     print(figures["network"], flush=True)
 
-    only, how_long = arguments.servers, (arguments.rounds, arguments.seconds)
+    only = arguments.servers
+    # Many short runs tell more than few long ones, unless it is what comes before that takes the time.
+    short_runs = rounds_and_seconds(arguments, 11, 0.25)
+    long_runs = rounds_and_seconds(arguments, 5, 0.5)
 
     def compare(comparison):
         chosen = comparison.shortened() if arguments.quick else comparison
-        return chosen.run(build, only, *how_long)
+        return chosen.run(build, only, *short_runs)
 
     sections = {
         "echo": lambda: compare(echo.TCP),
         "churn": lambda: compare(echo.CHURN),
         "stream": lambda: compare(echo.ONE_WAY),
+        "threads": lambda: {"echo": compare(echo.BY_THREADS),
+                            "hashed": compare(echo.BY_THREADS_HASHED)},
         "unix": lambda: compare(echo.UNIX),
         "udp": lambda: compare(echo.UDP),
-        "tls": lambda: tls.run(build, only, *how_long),
-        "spawn": lambda: spawn.run(build, only, *how_long, 512 if arguments.quick else 4096),
-        "relay": lambda: relay.run(build, only, *how_long),
+        "tls": lambda: tls.run(build, only, *long_runs),
+        "spawn": lambda: spawn.run(build, only, *long_runs, 512 if arguments.quick else 4096),
+        "relay": lambda: relay.run(build, only, *long_runs),
         "syscalls": lambda: syscalls.run(build, echo.TCP.check(build, only)),
         "memory": lambda: memory_use.run(build, echo.TCP.check(build, only)),
         "allocations": lambda: memory_use.run_allocations(build),

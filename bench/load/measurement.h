@@ -34,11 +34,12 @@ class Measurement {
         "{\"requests\": %.0f, \"lost\": %.0f, \"seconds\": %.4f, \"requests_per_second\": %.1f, "
         "\"mib_per_second\": %.2f, \"p50_us\": %.2f, \"p90_us\": %.2f, \"p99_us\": %.2f, "
         "\"p99_9_us\": %.2f, \"max_us\": %.2f, \"server_cpu_us_per_request\": %.4f, "
-        "\"load_cpu_us_per_request\": %.4f}\n",
+        "\"load_cpu_us_per_request\": %.4f, \"load_processors\": %.4f}\n",
         requests, static_cast<double>(lost_), elapsed, requests / elapsed,
         requests * static_cast<double>(size) / elapsed / (1 << 20), latencies_.quantile_us(0.5),
         latencies_.quantile_us(0.9), latencies_.quantile_us(0.99), latencies_.quantile_us(0.999),
-        latencies_.max_us(), server_cpu / requests / 1e3, own_cpu / requests / 1e3);
+        latencies_.max_us(), server_cpu / requests / 1e3, own_cpu / requests / 1e3,
+        own_cpu / 1e9 / elapsed);
   }
 
  private:

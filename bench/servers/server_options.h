@@ -19,6 +19,8 @@ struct ServerOptions {
   bool usual = false;       // the peer's everyday style instead of its best
   bool coroutines = false;  // the peer's coroutines instead of its callbacks
   std::string backend;      // of Weir; if empty, what it takes by itself
+  unsigned long threads = 1;
+  unsigned long hashes = 0;  // of each message, before it is echoed
 };
 
 inline ServerOptions parse_server_options(int argc, char** argv) {
@@ -29,6 +31,10 @@ inline ServerOptions parse_server_options(int argc, char** argv) {
       options.port = static_cast<std::uint16_t>(std::strtoul(argv[++i], nullptr, 10));
     } else if (argument == "--unix" && i + 1 < argc) {
       options.unix_path = argv[++i];
+    } else if (argument == "--threads" && i + 1 < argc) {
+      options.threads = std::strtoul(argv[++i], nullptr, 10);
+    } else if (argument == "--hashes" && i + 1 < argc) {
+      options.hashes = std::strtoul(argv[++i], nullptr, 10);
     } else if (argument == "--discard") {
       options.discard = true;
     } else if (argument == "--usual") {
@@ -40,7 +46,7 @@ inline ServerOptions parse_server_options(int argc, char** argv) {
     } else {
       std::fprintf(stderr,
                    "usage: %s [--port N | --unix PATH] [--discard] [--usual] [--coroutines]\n"
-                   "       [--backend NAME]\n",
+                   "       [--backend NAME] [--threads N] [--hashes N]\n",
                    argv[0]);
       std::exit(2);
     }
