@@ -61,6 +61,12 @@ WEIR_API ThreadedServer start_threads(std::size_t threads,
                                       std::function<ProtocolFactory()> factories,
                                       std::optional<Hosts> hosts, std::optional<std::uint16_t> port,
                                       ServerOptions options, const LoopOptions& loops);
+
+/// A factory of factories, each with a copy of `make_protocol`.
+template <class Factory>
+std::function<ProtocolFactory()> a_copy_each(Factory make_protocol) {
+  return [make_protocol = std::move(make_protocol)] { return any_factory(make_protocol); };
+}
 }  // namespace detail
 
 /// Serves TCP connections on `hosts` and `port` with `threads` threads, 0: as many as this process has processors.
@@ -80,10 +86,8 @@ template <detail::MakesProtocol Factory>
   requires std::copy_constructible<Factory>
 ThreadedServer serve_on(std::size_t threads, Factory make_protocol, Hosts hosts, std::uint16_t port,
                         ServerOptions options = {}, const LoopOptions& loops = {}) {
-  return detail::start_threads(
-      threads,
-      [make_protocol = std::move(make_protocol)] { return detail::any_factory(make_protocol); },
-      std::move(hosts), port, std::move(options), loops);
+  return detail::start_threads(threads, detail::a_copy_each(std::move(make_protocol)),
+                               std::move(hosts), port, std::move(options), loops);
 }
 
 /// The same with a default-constructed P for each connection.
@@ -101,10 +105,8 @@ template <detail::MakesProtocol Factory>
   requires std::copy_constructible<Factory>
 ThreadedServer serve_on(std::size_t threads, Factory make_protocol, ServerOptions options,
                         const LoopOptions& loops = {}) {
-  return detail::start_threads(
-      threads,
-      [make_protocol = std::move(make_protocol)] { return detail::any_factory(make_protocol); },
-      std::nullopt, std::nullopt, std::move(options), loops);
+  return detail::start_threads(threads, detail::a_copy_each(std::move(make_protocol)), std::nullopt,
+                               std::nullopt, std::move(options), loops);
 }
 
 }  // namespace weir::inline v0

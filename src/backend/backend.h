@@ -88,7 +88,7 @@ class StreamEvents {
 /// error here is not repeated as on_failed(): the caller of write() is the first to know. [S26]
 struct SendResult {
   std::size_t sent = 0;
-  std::error_code error{};
+  std::optional<std::error_code> error{};  // whose default would ask for a category, at every send
 };
 
 /// What a Unix socket does besides carrying bytes.

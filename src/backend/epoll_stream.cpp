@@ -93,7 +93,7 @@ void EpollStreamChannel::send_queue() noexcept {
   for (const ConstBytes& piece : wanted) size += piece.size();
   const SendResult result = send_pieces(wanted);
   if (result.error) {
-    fail(result.error);
+    fail(*result.error);
     return;
   }
   if (result.sent < size) writable_ = always_ready_;

@@ -62,7 +62,8 @@ CloseReason WriteSide::send_waiting() {
   static_cast<void>(queue_.consume(result.sent));
   if (passing_ != nullptr) passing_->left += result.sent;
   if (queue_.empty()) sending_ = false;
-  return result.error;
+  if (result.error) return *result.error;
+  return {};
 }
 
 /// Before `size` bytes more are written: what waits goes first if those should not. What the protocol was paused for
@@ -81,7 +82,7 @@ CloseReason WriteSide::send_or_queue(std::span<const ConstBytes> pieces, std::si
   std::size_t sent = 0;
   if (!sending_ && (may_wait == MayWait::no || !should_wait(total))) {
     const SendResult result = channel_.try_send(pieces);
-    if (result.error) return result.error;
+    if (result.error) return *result.error;
     sent = result.sent;
     if (sent == total) return {};
   }

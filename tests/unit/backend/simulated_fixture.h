@@ -99,7 +99,7 @@ class User final : public StreamEvents {
   void send(std::string_view text) {
     const ConstBytes piece = bytes_of(text);
     const SendResult result = channel->try_send({&piece, 1});
-    if (result.error) return note("send: " + name_of(result.error));
+    if (result.error) return note("send: " + name_of(*result.error));
     queue = text.substr(result.sent);
     if (!queue.empty()) channel->start_sending();
   }
