@@ -158,6 +158,34 @@ TEST_P(ClosedDescriptors, OfAServerAreNotTakenFromANewConnection) {
   run_until([&] { return !accepted.empty() && accepted.back().received == "hello"; });
 }
 
+// L31: nor does an attempt to connect that waits for its answer. It fails.
+TEST_P(ClosedDescriptors, OfAnAttemptAreNotTakenFromANewConnection) {
+  const Descriptor full(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::listen(full.get(), 0), 0);  // for one connection
+  sockaddr_in address{};
+  socklen_t length = sizeof address;
+  ::getsockname(full.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  const Descriptor first(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(first.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const Server server = listen();
+
+  number = ::dup(first.get());
+  ::close(number);
+  const auto unanswered =
+      start_connecting(new_client("unanswered"), "127.0.0.1", ntohs(address.sin_port));
+  run_until([&] { return is_open(number); });
+  ::close(number);
+  Recorder& client = new_client();
+  run_until_done(start_connecting(client, "127.0.0.1", port_of(server)));
+  ASSERT_EQ(client.transport.get_extra_info<SocketView>("socket")->descriptor, number);
+
+  EXPECT_EQ(outcome_of(unanswered), "Bad file descriptor");
+  iterate(2);
+  ASSERT_TRUE(is_open(number));
+  client.transport.write("hello");
+  run_until([&] { return !accepted.empty() && accepted.back().received == "hello"; });
+}
+
 // L30: nor does a second transport get the number while the first one has it.
 TEST_P(ClosedDescriptors, AreNotForASecondTransport) {
   open_transport();

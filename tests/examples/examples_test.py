@@ -8,7 +8,8 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tool"))
-from programs import DEADLINE, MIB, ProgramTest, example, fill, receive_all, receive_exactly
+from programs import (DEADLINE, MIB, ProgramTest, example, fill, receive_all, receive_exactly,
+                      threads_of)
 
 
 class ExampleTest(ProgramTest):
@@ -36,11 +37,10 @@ class Echo(ExampleTest):
         connection.shutdown(socket.SHUT_WR)
         self.assertEqual(len(receive_all(connection)), sent)
 
-
     def test_server_on_threads(self):
         program = self.start(example("threads_echo_server"), "0", "3")
         port = int(program.line().rpartition(":")[2])
-        self.assertEqual(len(os.listdir(f"/proc/{program.process.pid}/task")), 4)
+        self.assertEqual(threads_of(program.process.pid), 4)
         connections = [self.client(port) for _ in range(30)]
         for connection in connections:
             connection.sendall(b"How do you do?")

@@ -77,8 +77,11 @@ class Measuring(BenchTest):
 
     def test_messages_larger_than_any_buffer(self):
         _, [url] = self.serve_echo()
-        _, figures = self.bench_json(url, "--size", "16MiB", "--connections", "1", "--duration",
-                                     "0.3")
+        for seconds in "0.3", "3", "30":  # until one came back, on whatever machine
+            _, figures = self.bench_json(url, "--size", "16MiB", "--connections", "1", "--duration",
+                                         seconds)
+            if figures["requests"] > 0:
+                break
         self.check_sums(figures)
 
 

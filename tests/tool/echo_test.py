@@ -10,7 +10,7 @@ import threading
 import unittest
 
 from programs import (DEADLINE, MIB, SIGINT, SIGTERM, ProgramTest, exchange, fill, port_of,
-                      receive_all, receive_exactly, tool)
+                      receive_all, receive_exactly, threads_of, tool)
 
 
 class Serving(ProgramTest):
@@ -158,7 +158,7 @@ class OnThreads(Stopping):
 
     def test_serves_on_as_many_as_asked_for(self):
         program, urls = self.serve_echo(urls=list(self.socket_urls().values()))
-        self.assertEqual(len(os.listdir(f"/proc/{program.process.pid}/task")), 3)
+        self.assertEqual(threads_of(program.process.pid), 3)
         data = os.urandom(MIB)
         for url in urls * 5:
             with self.subTest(url):
