@@ -224,20 +224,35 @@ def interval_of_median(values):
 
 def show_ratios(title, first_column, figures, measures):
     """Of {case: {name: figures}} a table for each measure: the first name's own figure, the others'
-    ratio with half of its interval."""
+    ratio with half of its interval; last their geometric mean."""
     first, *others = names = list(next(iter(figures.values())))
     for measure in measures:
         print(f"\n{title}, {measure.heading}: {first} in {measure.unit}, "
               "the others as a ratio to it\n")
-        print(table([first_column, *names],
-                    [[case, format(each[first][measure.key], measure.form),
-                      *(with_spread(each[name], measure.ratio) for name in others)]
-                     for case, each in figures.items()]))
+        rows = [[case, format(each[first][measure.key], measure.form),
+                 *(with_spread(*ratio_of(each[name], measure)) for name in others)]
+                for case, each in figures.items()]
+        if len(rows) > 1:
+            rows.append(["all", "", *(with_spread(*mean_ratio(
+                [ratio_of(each[name], measure) for each in figures.values()])) for name in others)])
+        print(table([first_column, *names], rows))
 
 
-def with_spread(figures, ratio):
-    least, most = figures[ratio + "_interval"]
-    return f"{figures[ratio]:.2f} ±{(most - least) / 2:.2f}"
+def ratio_of(figures, measure):
+    """(a ratio, half of its interval)."""
+    least, most = figures[measure.ratio + "_interval"]
+    return figures[measure.ratio], (most - least) / 2
+
+
+def mean_ratio(ratios):
+    """The geometric mean of those, as one: what is off here is off the other way there."""
+    mean = statistics.geometric_mean([ratio for ratio, _ in ratios])
+    relative = math.sqrt(sum((half / ratio) ** 2 for ratio, half in ratios)) / len(ratios)
+    return mean, mean * relative
+
+
+def with_spread(ratio, half):
+    return f"{ratio:.2f} ±{half:.2f}"
 
 
 def table(headings, rows):
