@@ -39,6 +39,9 @@ def parse_arguments():
                         "TLS, children and relays)")
     parser.add_argument("--servers", type=lambda names: names.split(","),
                         help="only these, e.g. 'bare epoll,Weir epoll'")
+    parser.add_argument("--shapes", type=lambda names: names.split(";"),
+                        help="only these of echo, churn, stream, threads, unix and udp, as in their "
+                        "tables, e.g. '10 x 1 KiB;1,000 x 64 B'")
     parser.add_argument("--only", type=lambda names: names.split(","),
                         help="only these of " + ",".join(SECTIONS))
     parser.add_argument("--json", type=Path, help="write all figures to this file too")
@@ -71,6 +74,8 @@ def main():
 
     def compare(comparison):
         chosen = comparison.shortened() if arguments.quick else comparison
+        if arguments.shapes:
+            chosen = chosen.limited_to(arguments.shapes)
         return chosen.run(build, only, *short_runs)
 
     sections = {
