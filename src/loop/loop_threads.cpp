@@ -30,8 +30,8 @@ std::size_t usable_processors() noexcept {
 
 class LoopThreadsCore {
  public:
-  LoopThreadsCore(std::size_t count, LoopThreads::Body body, const LoopOptions& options)
-      : body_(std::move(body)), options_(options), members_(count) {
+  LoopThreadsCore(std::size_t count, LoopThreads::Body body, LoopOptions options)
+      : body_(std::move(body)), options_(std::move(options)), members_(count) {
     for (std::size_t index = 0; index < count; ++index) {
       if (const std::exception_ptr failure = start(index)) {
         stop();
