@@ -56,11 +56,7 @@ class Comparison:
     measures: list = field(default_factory=lambda: measures_of("request"))
     latencies: dict = field(default_factory=lambda: LATENCIES)
     unix: bool = False
-    pinned: bool = True  # the server to one processor, the load to another
-
-    @property
-    def where(self):
-        return {} if self.pinned else {"cpu": None}
+    where: dict = field(default_factory=dict)  # how both are run, if not on a processor each
 
     def shortened(self):
         return replace(self, shapes=self.telling or self.shapes)
@@ -190,11 +186,13 @@ BY_THREADS = Comparison(
     title="TCP echo by threads",
     first_column="connections x size",
     load="bench_echo_load",
-    servers={f"{threads} thread{'s'[:threads - 1]}": ["bench_threads_weir", "--threads", str(threads)]
-             for threads in (1, 2)},
+    servers={
+        "1 thread": ["bench_threads_weir", "--threads", "1"],
+        "2 threads": ["bench_threads_weir", "--threads", "2"],
+    },
     shapes=[stream(100, KiB)],
     checks=STREAM_CHECKS,
-    pinned=False,
+    where={"cpu": None},  # on any
     measures=[
         *measures_of("request"),
         Measure("processors that the load takes", "processors", "load_processors", "load_ratio",

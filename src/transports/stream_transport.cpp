@@ -253,7 +253,7 @@ void StreamTransport::set_protocol(const AnyProtocol& protocol) {
 // --- Events -----------------------------------------------------------------------------------------
 
 std::optional<std::span<std::byte>> StreamTransport::receive_buffer() noexcept {
-  if (!read_side_.has_own_buffer()) return std::span<std::byte>();
+  if (!read_side_.has_own_buffer()) return std::span<std::byte>();  // nothing of the user's runs
   auto [buffer, failure] = read_side_.receive_buffer();
   fail(failure);
   return buffer;
