@@ -3,9 +3,12 @@
 
 #include <deque>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
-#include "duplicate.h"
+#include "fd.h"
+#include "file.h"
+#include "result.h"
 
 namespace weir::inline v0 {
 namespace detail {
@@ -98,13 +101,15 @@ class ThreadedServerCore {
 
   Server listen_on_shared(EventLoop& loop) const {
     ServerOptions options = plan_.options;
-    Fd duplicate;
+    Fd own;
     if (!addresses_.empty()) {
-      duplicate = duplicate_of(first_socket_);
-      options.sock = duplicate.get();
+      Result<Fd> copy = duplicate(first_socket_);
+      if (!copy) throw std::system_error(copy.error(), "sharing a socket");
+      own = std::move(copy.value());
+      options.sock = own.get();
     }
     Server server = listen(loop, plan_.hosts, plan_.port, std::move(options));
-    static_cast<void>(duplicate.release());  // the server's now
+    static_cast<void>(own.release());  // the server's now
     return server;
   }
 
